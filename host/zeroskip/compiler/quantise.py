@@ -1,0 +1,225 @@
+"""Quantisation: scales of weights and activations, and the integers that follow from them.
+
+Weights are symmetric int8, per tensor or per channel.  The scale rule decides how many of them are
+outliers, hence how fast the network runs (``docs/numerics.md``); activations are calibrated on
+images.  Clipping of outliers is Kang et al., equation 1.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..errors import InputError, ModelError
+from ..runtime.hostops import SUM_LIMIT, Quant, fixed_point
+from .graph import Graph, Node
+
+SCALE_RULES = ("percentile", "max_abs", "power_of_two")
+PER = ("tensor", "channel")
+WEIGHT_MAX = 127
+NON_OUTLIER_MAX = 7
+BIAS_MAX = 2**30
+PICKING = ("max_pool", "clip", "reshape", "softmax")
+"""Operators that only pick values: their output has their input's scale and zero point."""
+
+
+def weight_scales(w: np.ndarray, rule: str = "percentile", per: str = "tensor", percentile: float = 97) -> np.ndarray:
+    """Scale of every filter.
+
+    Rules, m = largest magnitude, over the tensor or over each filter:
+
+    * ``max_abs``: m / 127, nothing saturates;
+    * ``power_of_two``: the smallest power of two not below m / 127;
+    * ``percentile``: the given percentile of the non-zero magnitudes becomes 7, the largest
+      non-outlier, so that few weights are outliers; what exceeds 127 saturates.
+
+    Args:
+        w: float (K, C/groups, R, S).
+
+    Returns:
+        float64 (K,); 0 where a filter (or the whole tensor) has no non-zero weight.
+    """
+    rows = np.abs(w.reshape(1 if per == "tensor" else len(w), -1))
+    largest = rows.max(axis=1)
+    if rule == "max_abs":
+        scales = largest / WEIGHT_MAX
+    elif rule == "power_of_two":
+        scales = np.array([math.ldexp(1.0, _log2_ceil(m / WEIGHT_MAX)) if m > 0 else 0.0 for m in largest])
+    elif rule == "percentile":
+        scales = np.array([np.percentile(row[row > 0], percentile) if row.any() else 0.0 for row in rows])
+        scales /= NON_OUTLIER_MAX
+    else:
+        raise InputError(f"scale rule {rule!r}; accepted: {', '.join(SCALE_RULES)}")
+    return np.broadcast_to(scales, (len(w),)).astype(np.float64)
+
+
+def _log2_ceil(x: float) -> int:
+    mantissa, exponent = math.frexp(x)
+    return exponent - 1 if mantissa == 0.5 else exponent
+
+
+def quantise_weights(w: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """int8 weights: divide, round half to even, saturate to [-127, 127]; a scale of 0 gives 0."""
+    safe = np.where(scales > 0, scales, 1.0).reshape(-1, *[1] * (w.ndim - 1))
+    return np.clip(np.rint(w / safe), -WEIGHT_MAX, WEIGHT_MAX).astype(np.int8)
+
+
+def clip_outliers(w: np.ndarray, threshold: int) -> np.ndarray:
+    """Turn outliers within ``threshold`` of the non-outlier range into non-outliers (Kang et al., Eq. 1).
+
+    -8 - threshold <= W < -8 becomes -8, and 8 <= W < 8 + threshold becomes 7.
+    """
+    wide = w.astype(np.int16)
+    wide = np.where((wide >= -8 - threshold) & (wide < -8), -8, wide)
+    return np.where((wide >= 8) & (wide < 8 + threshold), 7, wide).astype(np.int8)
+
+
+def prune(w: np.ndarray, share: float) -> np.ndarray:
+    """Set the given share of a layer's weights, the smallest by magnitude, to zero."""
+    count = round(share * w.size)
+    if not count:
+        return w
+    pruned = w.copy()
+    pruned.ravel()[np.argsort(np.abs(w), axis=None, kind="stable")[:count]] = 0
+    return pruned
+
+
+# -- activations -------------------------------------------------------------------------------------
+def calibrate(graph: Graph, images: np.ndarray, percentile: float = 100.0, batch: int = 16) -> dict[str, tuple[float, float]]:
+    """Ranges of every tensor when the float network sees ``images``.
+
+    Args:
+        images: float (N, *input shape).
+        percentile: 100 takes minimum and maximum; less leaves out that share of extreme values at
+            each end, within each batch.
+
+    Returns:
+        tensor name -> (lowest, highest), 0 always included.
+
+    Raises:
+        ModelError: a tensor is not finite, or beyond the range of float32.
+    """
+    ranges: dict[str, tuple[float, float]] = {}
+
+    def observe(name: str, values: np.ndarray) -> None:
+        if percentile >= 100:
+            low, high = float(values.min()), float(values.max())
+        else:
+            low, high = (float(v) for v in np.percentile(values, (100 - percentile, percentile)))
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise ModelError(f"tensor {name!r} is not finite on the calibration images: the network overflows float32")
+        before = ranges.get(name, (0.0, 0.0))
+        ranges[name] = (min(before[0], low), max(before[1], high))
+
+    with np.errstate(all="ignore"):
+        for start in range(0, len(images), batch):
+            graph.run(images[start : start + batch], observe)
+    return ranges
+
+
+def activation_quant(low: float, high: float, dtype: str) -> Quant:
+    """Quantisation of a tensor with values in [low, high], low <= 0 <= high: zero is exact.
+
+    uint8 is asymmetric (zero point 0 after a ReLU); int16 symmetric with zero point 0.
+    """
+    if dtype == "int16":
+        return Quant(_positive(max(high, -low) / 32767), 0, dtype)
+    scale = _positive((high - low) / 255)
+    return Quant(scale, min(255, max(0, round(-low / scale))), dtype)
+
+
+def _positive(scale: float) -> float:
+    return scale if scale > 1e-30 else 1.0
+
+
+def quantise_graph(graph: Graph, ranges, hidden: str) -> dict[str, Quant]:
+    """Quantisation of every tensor.
+
+    Args:
+        ranges: from :func:`calibrate`.
+        hidden: type of the tensors the engine reads.  The network's output is int16 where its
+            operator rescales anyway, so that no precision is lost at the end.
+
+    Returns:
+        tensor name -> Quant.  Pools, clips and reshapes that only pick values share their input's.
+    """
+    quants = {graph.input: activation_quant(*ranges[graph.input], hidden)}
+    tail = _tail(graph)
+    for node in graph.nodes:
+        if node.op in PICKING:
+            quants[node.output] = quants[node.inputs[0]]
+        else:
+            dtype = "int16" if node.output in tail else hidden
+            quants[node.output] = activation_quant(*ranges[node.output], dtype)
+    return quants
+
+
+def _tail(graph: Graph) -> set[str]:
+    """The output and the tensors it is merely picked from, as long as nothing else reads them."""
+    tail, name, readers = set(), graph.output, 0
+    while len(graph.users(name)) == readers:
+        tail.add(name)
+        node, readers = graph.producer(name), 1
+        if node is None or node.op not in PICKING:
+            break
+        name = node.inputs[0]
+    return tail
+
+
+# -- integers of a layer -----------------------------------------------------------------------------
+def clip_bounds(node: Node, quant: Quant) -> dict[str, int]:
+    """Saturation bounds on q of a node with a fused clip: attributes low and high."""
+    low, high = node.attrs.get("clip", (-math.inf, math.inf))
+    return {"low": _bound(low, quant), "high": _bound(high, quant)}
+
+
+def _bound(value: float, quant: Quant) -> int:
+    if math.isinf(value):
+        return quant.low if value < 0 else quant.high
+    return int(min(max(round(value / quant.scale) + quant.zero_point, quant.low), quant.high))
+
+
+def factors(node: Node, values) -> tuple[np.ndarray, np.ndarray]:
+    """Fixed-point multipliers (int32) and shifts (int8) of rescaling factors, of their shape.
+
+    Raises:
+        ModelError: a factor is 2**30 or more, naming the node.
+    """
+    values = np.asarray(values, np.float64)
+    try:
+        pairs = [fixed_point(float(value)) for value in values.ravel()]
+    except ValueError as error:
+        raise ModelError(f"{node.label} node {node.name!r}: {error}; its scales differ too much") from error
+    multiplier, shift = np.array(pairs, np.int64).reshape(-1, 2).T
+    return multiplier.astype(np.int32).reshape(values.shape), shift.astype(np.int8).reshape(values.shape)
+
+
+def conv_integers(node: Node, x: Quant, y: Quant, *, rule: str, per: str, percentile: float, clip: int, share: float):
+    """Integer parameters of a convolution.
+
+    Returns:
+        weights int8 (K, C/groups, R, S); arrays bias int32 (K,), multiplier int32 (K,), shift int8 (K,).
+
+    Raises:
+        ModelError: a sum could exceed 32 bits.
+    """
+    w = node.weight
+    if w.shape[1:] == (1, 1, 1):  # one weight per filter: no distribution to take a percentile of, none to spare
+        rule, per, clip, share = "max_abs", "channel", 0, 0
+    w = prune(w, share)
+    scales = weight_scales(w, rule, per, percentile)
+    # A filter without weights still has a bias: resolve it to 2**-16 of an output step.
+    scales = np.where(scales > 0, scales, y.scale / x.scale * 2**-16)
+    # Next to a huge bias tiny weights cannot be told from zero: coarsen them until the bias fits.
+    scales = np.maximum(scales, np.abs(node.bias) / (x.scale * BIAS_MAX))
+    weights = clip_outliers(quantise_weights(w, scales), clip)
+    bias = np.rint(node.bias / (x.scale * scales)).astype(np.int64)
+    reach = np.abs(weights.astype(np.int64)).reshape(len(w), -1).sum(axis=1) * x.reach + np.abs(bias)
+    if reach.max() >= SUM_LIMIT:
+        raise ModelError(
+            f"{node.label} node {node.name!r}: a sum could reach {reach.max()}; accepted: below 2**31. "
+            f"Use 8-bit activations or a scale rule with smaller weights (percentile)"
+        )
+    multiplier, shift = factors(node, x.scale * scales / y.scale)
+    return weights, {"bias": bias.astype(np.int32), "multiplier": multiplier, "shift": shift}

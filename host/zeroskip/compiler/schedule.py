@@ -1,0 +1,253 @@
+"""The offline scheduler: Algorithm 1 of Kang et al., for one filter or for several in lockstep.
+
+A filter group's columns form a list (:mod:`.columns`).  Each step takes the first column that is not
+empty yet as its head: every lane executes its own weight of the head column, and before that lanes fill
+up from the window, the next ``lookahead`` list columns:
+
+* an empty lane takes any candidate (swap in), a lane with one non-outlier takes another non-outlier (combine);
+* the lane with the fewest candidates is served first, and takes from the nearest column that has a candidate
+  for it, within a column in the window's priority order;
+* lanes wrap around; columns that are or become all zero are never executed.
+
+Filters in lockstep share head and window, so a column leaves when all filters are done with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit, prange
+
+from ..errors import InputError
+from ..hardware.config import Config
+from ..hardware.window import candidates
+from .columns import DUMMY, arrange
+
+MODES = ("dense", "zero_skip", "combined")
+"""dense: DaDianNao, one column a step; zero_skip: Bit-Tactical; combined: Kang et al."""
+
+NON_OUTLIER_MIN, NON_OUTLIER_MAX = -8, 7
+
+_EMPTY, _SINGLE, _FULL = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Steps of E filter groups, one group after the other; S steps in all.
+
+    Attributes:
+        steps: int32 (E,), steps of each group, at least 1.
+        slots: int32 (S, window), column id each window slot reads, -1 where none.
+        weight: uint8 (S, M, L), the outlier, or two nibbles.
+        pair: uint8 (S, M, L), 1 where the byte is two nibbles.
+        select: uint8 (2, S, M, L), AS of low nibble (or outlier) and of high nibble.
+    """
+
+    steps: np.ndarray
+    slots: np.ndarray
+    weight: np.ndarray
+    pair: np.ndarray
+    select: np.ndarray
+
+
+def selector_inputs(mux: int, lanes: int) -> np.ndarray:
+    """The candidates a scheduler may use: int64 (n, 3) of (select value, columns ahead, lane offset mod lanes).
+
+    Of inputs that see the same activation only the first is kept; the head itself (select 0) is left out.
+    They come in the order in which a lane tries them: nearest column first, then as in the window's table.
+    (The paper leaves the order open.  Taking a lane's lookaheads of all columns first, as the table lists
+    them, costs 2 % combined and 4 % zero-skip on random weights.)
+    """
+    seen: dict[tuple[int, int], int] = {}
+    for select, (ahead, offset) in enumerate(candidates(mux)):
+        seen.setdefault((ahead, offset % lanes), select)
+    inputs = [(k, ahead, offset) for (ahead, offset), k in seen.items() if k]
+    return np.array(sorted(inputs, key=lambda found: found[1]), np.int64)
+
+
+def schedule(weights: np.ndarray, columns: np.ndarray, bank: np.ndarray, config: Config, mode: str) -> Schedule:
+    """Schedule E filter groups.
+
+    Args:
+        weights: int8 (E, M, T, L), M = config.filters in lockstep, T columns in natural order, L = config.lanes.
+        columns: int32 (E, T), an id for every column, -1 for a column that is not there (padding of the array).
+        bank: int64 (number of ids,), bank of each column id.
+        mode: one of :data:`MODES`.
+
+    Raises:
+        InputError: an unknown mode.
+    """
+    if mode not in MODES:
+        raise InputError(f"mode {mode!r}; accepted: {', '.join(MODES)}")
+    groups, filters, length, lanes = weights.shape
+    steps = np.zeros(groups, np.int32)
+    rows = max(length, 1)
+    slots = np.empty((groups, rows, config.window), np.int32)
+    weight = np.empty((groups, rows, filters, lanes), np.uint8)
+    pair = np.empty((groups, rows, filters, lanes), np.uint8)
+    select = np.empty((2, groups, rows, filters, lanes), np.uint8)
+    _schedule(
+        np.ascontiguousarray(weights),
+        np.ascontiguousarray(columns, np.int32),
+        np.ascontiguousarray(bank, np.int64),
+        config.banks,
+        config.window,
+        selector_inputs(config.mux, lanes),
+        MODES.index(mode),
+        steps,
+        slots,
+        weight,
+        pair,
+        select,
+    )
+    used = np.arange(rows) < steps[:, None]
+    return Schedule(steps, slots[used], weight[used], pair[used], select[:, used])
+
+
+@njit(cache=True, parallel=True)
+def _schedule(weights, columns, bank, banks, window, inputs, mode, steps, slots, weight, pair, select):
+    for g in prange(weights.shape[0]):
+        steps[g] = _group(
+            weights[g], columns[g], bank, banks, window, inputs, mode,
+            slots[g], weight[g], pair[g], select[0, g], select[1, g],
+        )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def _group(weights, columns, bank, banks, window, inputs, mode, slots, weight, pair, select0, select1):
+    """Schedule one filter group; returns its number of steps."""
+    filters, length, lanes = weights.shape
+    alive = np.zeros(length, np.bool_)
+    banks_here = np.zeros(length, np.int64)
+    for t in range(length):
+        if columns[t] >= 0:
+            banks_here[t] = bank[columns[t]]
+            alive[t] = mode == 0 or weights[:, t].any()
+    order = np.empty(max(1, window * length), np.int64)
+    # Without moves a step reads one column, so no two can meet in a bank.
+    count = arrange(banks_here, alive, banks, window if mode else 1, order)
+
+    # The list, with the weights still to do and a tail of zero columns the last windows look at.
+    todo = np.zeros((count + window - 1, filters, lanes), np.int8)
+    for t in range(count):
+        if order[t] != DUMMY:
+            todo[t] = weights[:, order[t]]
+
+    state = np.empty(lanes, np.int64)
+    choices = np.empty(lanes, np.int64)
+    used = np.empty(window, np.bool_)
+    step = 0
+    for t in range(count):
+        if order[t] == DUMMY or (mode and not todo[t].any()):
+            continue
+        weight[step] = 0
+        pair[step] = 0
+        select0[step] = 0
+        select1[step] = 0
+        used[:] = False
+        used[0] = mode == 0  # the dense machine reads every column, zero or not
+        for m in range(filters):
+            for lane in range(lanes):
+                state[lane] = _EMPTY
+                value = todo[t, m, lane]
+                if value != 0:
+                    _place(value, 0, lane, mode, state, weight[step, m], pair[step, m], select0[step, m])
+                    todo[t, m, lane] = 0
+                    used[0] = True
+            if mode:
+                _fill(
+                    todo, t, m, inputs, mode, state, choices, used,
+                    weight[step, m], pair[step, m], select0[step, m], select1[step, m],
+                )  # fmt: skip
+        for slot in range(window):
+            slots[step, slot] = columns[order[t + slot]] if used[slot] else -1
+        step += 1
+    if step == 0:  # an all-zero filter group still sends its sums, so it needs one idle step
+        weight[0] = 0
+        pair[0] = 0
+        select0[0] = 0
+        select1[0] = 0
+        slots[0] = -1
+        step = 1
+    return step
+
+
+@njit(cache=True, nogil=True)
+def _non_outlier(value):
+    return NON_OUTLIER_MIN <= value <= NON_OUTLIER_MAX
+
+
+@njit(cache=True, nogil=True)
+def _place(value, choice, lane, mode, state, weight, pair, select0):
+    """Give an empty lane its first weight."""
+    select0[lane] = choice
+    if _non_outlier(value):
+        weight[lane] = value & 15
+        pair[lane] = 1
+        state[lane] = _SINGLE if mode == 2 else _FULL
+    else:
+        weight[lane] = value & 255
+        state[lane] = _FULL
+
+
+@njit(cache=True, nogil=True)
+def _movable(todo, t, m, state, ahead, lane, offset):
+    """Can the weight ``ahead`` columns ahead, ``offset`` lanes aside move to ``lane``?"""
+    if state[lane] == _FULL:
+        return False
+    value = todo[t + ahead, m, (lane + offset) % todo.shape[2]]
+    return value != 0 and (state[lane] == _EMPTY or _non_outlier(value))
+
+
+@njit(cache=True, nogil=True)
+def _count(todo, t, m, inputs, state, lane):
+    total = 0
+    for k in range(inputs.shape[0]):
+        total += _movable(todo, t, m, state, inputs[k, 1], lane, inputs[k, 2])
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _smallest(choices):
+    """C_min: the smallest positive number of candidates, 0 if no lane has any."""
+    best = 0
+    for lane in range(choices.shape[0]):
+        if choices[lane] > 0 and (best == 0 or choices[lane] < best):
+            best = choices[lane]
+    return best
+
+
+@njit(cache=True, nogil=True)
+def _fill(todo, t, m, inputs, mode, state, choices, used, weight, pair, select0, select1):
+    """Lines 7 to 26 of Algorithm 1: move weights of the window into the lanes of step ``t``."""
+    lanes = choices.shape[0]
+    for lane in range(lanes):
+        choices[lane] = _count(todo, t, m, inputs, state, lane)
+    least = _smallest(choices)
+    while least > 0:
+        for lane in range(lanes):
+            if least == 0 or choices[lane] != least:
+                continue
+            for k in range(inputs.shape[0]):
+                ahead, offset = inputs[k, 1], inputs[k, 2]
+                if not _movable(todo, t, m, state, ahead, lane, offset):
+                    continue
+                source = (lane + offset) % lanes
+                value = todo[t + ahead, m, source]
+                # Every lane that could have taken this weight has one candidate less.
+                for j in range(inputs.shape[0]):
+                    if inputs[j, 1] == ahead:
+                        other = (source - inputs[j, 2]) % lanes
+                        choices[other] -= _movable(todo, t, m, state, ahead, other, inputs[j, 2])
+                todo[t + ahead, m, source] = 0
+                used[ahead] = True
+                if state[lane] == _EMPTY:
+                    _place(value, inputs[k, 0], lane, mode, state, weight, pair, select0)
+                else:
+                    weight[lane] |= (value & 15) << 4
+                    select1[lane] = inputs[k, 0]
+                    state[lane] = _FULL
+                choices[lane] = _count(todo, t, m, inputs, state, lane)
+                least = _smallest(choices)
+                break

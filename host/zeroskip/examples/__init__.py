@@ -1,0 +1,1 @@
+"""Networks and data that travel with the package, for the demo and the tests."""

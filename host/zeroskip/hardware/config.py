@@ -1,0 +1,214 @@
+"""Build configurations: the one place where the geometry of the hardware is written down.
+
+RTL parameters, the packet formats, the compiler, the cycle models and the driver all derive from a
+:class:`Config`.  Three are built in (:data:`BUILTIN`); a user-made one is a JSON file with the same
+field names, given wherever a configuration's name is accepted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ..errors import ConfigError
+
+STREAM_BITS = 64
+"""Width of both AXI4-Streams and of the DMA's memory port, in bits."""
+
+FORMAT_VERSION = 1
+"""Version of the packet formats and the register map; part of every configuration hash."""
+
+LOOKAHEAD = {4: 1, 8: 2, 12: 3, 16: 4}
+"""Lookahead h of the trident window for each multiplexer size (window = h + 1 columns)."""
+
+BANKS = {4: 2, 8: 4, 12: 4, 16: 8}
+"""Interleaved activation banks: the smallest power of two that holds a window without conflict."""
+
+SELECT_BITS = {4: 2, 8: 3, 12: 4, 16: 4}
+"""Width of one activation select (AS)."""
+
+_ACCEPTED = {
+    "engine": ("trident",),
+    "lanes": (4, 8, 16),
+    "filters": (1, 2, 4, 8, 16),
+    "wgs": tuple(range(1, 65)),
+    "mux": tuple(LOOKAHEAD),
+    "act_w": (9, 16),
+    "columns": tuple(2**n for n in range(5, 15)),
+    "steps": tuple(2**n for n in range(4, 14)),
+    "scan": (1, 2, 4, 8),
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """One build of the hardware.
+
+    Args:
+        name: how people call it; not part of the hash.
+        engine: the engine's name.
+        lanes: N, reconfigurable MACs that meet one column.
+        filters: M, filters in lockstep.
+        wgs: P, work groups (spatial shares of the input map) that share every weight.
+        mux: inputs of an activation selector: 4, 8, 12 or 16.
+        act_w: activation width in bits: 9 for [-255, 255], 16 for int16.
+        columns: activation columns each work group holds.
+        steps: schedule steps one half of the double-buffered schedule memory holds.
+        scan: steps the online scheduler examines per cycle.
+
+    Raises:
+        ConfigError: a field has a value the hardware does not exist for.
+    """
+
+    name: str
+    engine: str = "trident"
+    lanes: int = 8
+    filters: int = 1
+    wgs: int = 2
+    mux: int = 8
+    act_w: int = 9
+    columns: int = 512
+    steps: int = 256
+    scan: int = 4
+
+    def __post_init__(self) -> None:
+        for field, accepted in _ACCEPTED.items():
+            value = getattr(self, field)
+            if isinstance(value, bool) or value not in accepted:
+                shown = ", ".join(map(str, accepted)) if len(accepted) < 12 else f"{accepted[0]} to {accepted[-1]}"
+                raise ConfigError(f"configuration {self.name!r}: {field} = {value!r}; accepted: {shown}")
+        if self.steps < self.scan * 2:
+            raise ConfigError(
+                f"configuration {self.name!r}: steps = {self.steps}; accepted: at least 2 * scan = {2 * self.scan}"
+            )
+
+    # -- derived geometry ------------------------------------------------------------------------
+    @property
+    def lookahead(self) -> int:
+        return LOOKAHEAD[self.mux]
+
+    @property
+    def window(self) -> int:
+        """Columns a step can refer to: lookahead + 1."""
+        return self.lookahead + 1
+
+    @property
+    def banks(self) -> int:
+        return BANKS[self.mux]
+
+    @property
+    def select_w(self) -> int:
+        return SELECT_BITS[self.mux]
+
+    @property
+    def column_w(self) -> int:
+        """Bits of a column address."""
+        return (self.columns - 1).bit_length()
+
+    @property
+    def macs(self) -> int:
+        """Reconfigurable MACs in the whole engine."""
+        return self.lanes * self.filters * self.wgs
+
+    @property
+    def act_max(self) -> int:
+        """Largest activation magnitude; the most negative two's complement value is excluded."""
+        return 255 if self.act_w == 9 else 32767
+
+    @property
+    def lane_w(self) -> int:
+        """Bits of one lane's entry in a step: weight byte, pair flag, two activation selects."""
+        return 9 + 2 * self.select_w
+
+    @property
+    def slot_w(self) -> int:
+        """Bits of one window slot's entry in a step: column offset and reference bit."""
+        return self.column_w + 1
+
+    @property
+    def fetch_w(self) -> int:
+        return self.window * self.slot_w
+
+    @property
+    def weight_w(self) -> int:
+        return self.filters * self.lanes * self.lane_w
+
+    @property
+    def step_beats(self) -> int:
+        """Stream beats of one schedule step."""
+        return -(-(self.fetch_w + self.weight_w) // STREAM_BITS)
+
+    def column_beats(self, act_format: int) -> int:
+        """Stream beats of one column of one work group; 0: 8-bit activations, 1: 16-bit."""
+        return -(-(self.lanes * (16 if act_format else 8)) // STREAM_BITS)
+
+    # -- identity --------------------------------------------------------------------------------
+    def hardware_fields(self) -> dict[str, int | str]:
+        """The fields that decide what the hardware is: all but the name."""
+        fields = dataclasses.asdict(self)
+        del fields["name"]
+        return fields
+
+    @cached_property
+    def hash(self) -> int:
+        """32-bit configuration hash: the same for the same hardware, whatever its name."""
+        text = json.dumps({"format": FORMAT_VERSION, **self.hardware_fields()}, sort_keys=True)
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
+
+    def rtl_parameters(self) -> dict[str, int]:
+        """Parameters of the Verilog top level."""
+        return {
+            "LANES": self.lanes,
+            "FILTERS": self.filters,
+            "WGS": self.wgs,
+            "MUX": self.mux,
+            "ACT_W": self.act_w,
+            "COLUMNS": self.columns,
+            "STEPS": self.steps,
+            "SCAN": self.scan,
+        }
+
+    def differences(self, other: Config) -> list[str]:
+        """Names of the hardware fields in which two configurations differ."""
+        mine, theirs = self.hardware_fields(), other.hardware_fields()
+        return [field for field in mine if mine[field] != theirs[field]]
+
+
+BUILTIN = {
+    config.name: config
+    for config in (
+        Config("tiny"),
+        Config("z2", wgs=16, columns=2048, steps=1024),
+        Config("kang", filters=8, wgs=1, act_w=16, columns=4096, steps=512),
+    )
+}
+
+
+def get_config(config: str | Path | Config) -> Config:
+    """Find a configuration by name or JSON file; a :class:`Config` passes through.
+
+    Raises:
+        ConfigError: no such name or file, not JSON, an unknown field, or a value not accepted.
+    """
+    if isinstance(config, Config):
+        return config
+    if str(config) in BUILTIN:
+        return BUILTIN[str(config)]
+    path = Path(config)
+    if path.suffix != ".json":
+        raise ConfigError(f"no configuration {str(config)!r}; built in: {', '.join(BUILTIN)}; or give a .json file")
+    try:
+        fields = json.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"configuration file {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"configuration file {path} is not JSON: {error}") from error
+    known = [f.name for f in dataclasses.fields(Config)]
+    if not isinstance(fields, dict) or (unknown := set(fields) - set(known)):
+        found = f"unknown field {sorted(unknown)[0]!r}" if isinstance(fields, dict) else "not an object"
+        raise ConfigError(f"configuration file {path}: {found}; accepted fields: {', '.join(known)}")
+    return Config(**{"name": path.stem, **fields})

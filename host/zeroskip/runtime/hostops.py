@@ -1,0 +1,179 @@
+"""Integer operators the host computes: NumPy only, exact, the one definition of zeroskip's numerics.
+
+The board (``Model.run``) and the golden model (``Model.reference``) both use these functions, so
+they cannot differ; ``docs/numerics.md`` is the same in prose.  A tensor holds integers q that stand
+for ``scale * (q - zero_point)``.  Every operator that changes the scale ends in :func:`requantise`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import InputError
+
+RANGE = {"uint8": (0, 255), "int8": (-128, 127), "int16": (-32767, 32767)}
+"""Integer types of a tensor and their smallest and largest q."""
+
+MAX_SHIFT = 62
+SUM_LIMIT = 2**31
+"""Sums, with their bias, stay below this in magnitude: a compile-time bound, never a wrap."""
+
+
+@dataclass(frozen=True)
+class Quant:
+    """How integers stand for real numbers: ``real = scale * (q - zero_point)``.
+
+    Args:
+        scale: positive float.
+        zero_point: the q that means exactly 0, within the range of ``dtype``.
+        dtype: "uint8", "int8" or "int16".
+    """
+
+    scale: float
+    zero_point: int = 0
+    dtype: str = "uint8"
+
+    def __post_init__(self) -> None:
+        if self.dtype not in RANGE:
+            raise InputError(f"tensor type {self.dtype!r}; accepted: {', '.join(RANGE)}")
+        if not (math.isfinite(self.scale) and self.scale > 0):
+            raise InputError(f"scale {self.scale}; accepted: a positive number")
+        if not self.low <= self.zero_point <= self.high:
+            raise InputError(f"zero point {self.zero_point}; accepted for {self.dtype}: {self.low} to {self.high}")
+
+    @property
+    def low(self) -> int:
+        return RANGE[self.dtype][0]
+
+    @property
+    def high(self) -> int:
+        return RANGE[self.dtype][1]
+
+    @property
+    def reach(self) -> int:
+        """Largest magnitude of ``q - zero_point``: the activation range the engine must hold."""
+        return max(self.high - self.zero_point, self.zero_point - self.low)
+
+    def quantise(self, real: np.ndarray) -> np.ndarray:
+        """Real numbers to q: divide by the scale, round half to even, add the zero point, saturate."""
+        steps = np.divide(real, self.scale, dtype=np.float64)
+        np.rint(steps, out=steps)
+        steps += self.zero_point
+        return np.clip(steps, self.low, self.high, out=steps).astype(self.dtype)
+
+    def dequantise(self, q: np.ndarray) -> np.ndarray:
+        """q to float32."""
+        return ((q.astype(np.float64) - self.zero_point) * self.scale).astype(np.float32)
+
+
+def fixed_point(factor: float) -> tuple[int, int]:
+    """A positive real factor as ``multiplier / 2**shift``.
+
+    Returns:
+        multiplier below 2**31 (31 significant bits unless the factor is below 2**-32) and shift, 1 to 62.
+
+    Raises:
+        ValueError: the factor is not positive and finite, or is 2**30 or more.
+    """
+    if not (math.isfinite(factor) and 0 < factor < 2**30):
+        raise ValueError(f"a rescaling factor of {factor}; accepted: above 0 and below 2**30")
+    exponent = math.frexp(factor)[1]
+    shift = min(31 - exponent, MAX_SHIFT)
+    multiplier = round(math.ldexp(factor, shift))
+    if multiplier == 2**31:
+        return 2**30, shift - 1
+    return multiplier, shift
+
+
+def requantise(sums, multiplier, shift, quant: Quant, low: int | None = None, high: int | None = None) -> np.ndarray:
+    """``saturate(round_half_even(sums * multiplier / 2**shift) + zero_point)``.
+
+    Args:
+        sums: integers, bias included, below 2**31 in magnitude.
+        multiplier, shift: integers or arrays that broadcast against ``sums``; 0 <= multiplier < 2**31,
+            1 <= shift <= 62.  The product then fits 63 bits.
+        quant: of the result.
+        low, high: saturation bounds on q (a fused ReLU or clip), default the range of the type.
+
+    Returns:
+        array of ``quant.dtype``, the shape of ``sums``.
+    """
+    shift = np.asarray(shift, dtype=np.int64)
+    product = np.asarray(sums, dtype=np.int64) * np.asarray(multiplier, dtype=np.int64)
+    return _round_shift(product, shift, quant, low, high)
+
+
+def _round_shift(product: np.ndarray, shift, quant: Quant, low: int | None, high: int | None) -> np.ndarray:
+    # floor((p + half - 1 + odd) / 2**shift), odd = the lowest bit of floor(p / 2**shift), is half to even.
+    odd = product >> shift
+    odd &= 1
+    odd += (np.int64(1) << (shift - 1)) - 1
+    product = product + odd
+    product >>= shift
+    product += quant.zero_point
+    low, high = quant.low if low is None else low, quant.high if high is None else high
+    return np.clip(product, low, high, out=product).astype(quant.dtype)
+
+
+def add(a, b, a_quant: Quant, b_quant: Quant, multipliers, shift: int, quant: Quant, low=None, high=None) -> np.ndarray:
+    """Sum of two tensors with different scales, rounded once.
+
+    ``saturate(round_half_even(((a - za) * multipliers[0] + (b - zb) * multipliers[1]) / 2**shift) + zero_point)``
+    """
+    product = (a.astype(np.int64) - a_quant.zero_point) * multipliers[0]
+    product += (b.astype(np.int64) - b_quant.zero_point) * multipliers[1]
+    return _round_shift(product, np.int64(shift), quant, low, high)
+
+
+def out_size(size: int, kernel: int, stride: int, before: int, after: int, dilation: int) -> int:
+    """Output pixels along one axis; 0 or less if the window does not fit."""
+    return (size + before + after - (kernel - 1) * dilation - 1) // stride + 1
+
+
+def reduce_windows(x: np.ndarray, kernel, stride, padding, dilation, operator: np.ufunc, fill=0) -> np.ndarray:
+    """``operator`` over every window of the two last axes: columns first, then rows.
+
+    Args:
+        x: (..., H, W).
+        kernel, stride, dilation: (rows, columns).
+        padding: (top, left, bottom, right), filled with ``fill``.
+        operator: ``np.add`` or ``np.maximum``.
+
+    Returns:
+        (..., OH, OW), the type of ``x``.
+    """
+    top, left, bottom, right = padding
+    x = np.pad(x, [(0, 0)] * (x.ndim - 2) + [(top, bottom), (left, right)], constant_values=fill)
+    for axis, size, step, apart in zip((-1, -2), kernel[::-1], stride[::-1], dilation[::-1]):
+        count = out_size(x.shape[axis], size, step, 0, 0, apart)
+        x = np.moveaxis(x, axis, 0)
+        taps = [x[i * apart : i * apart + (count - 1) * step + 1 : step] for i in range(size)]
+        reduced = taps[0].copy()
+        for tap in taps[1:]:
+            operator(reduced, tap, out=reduced)
+        x = np.moveaxis(reduced, 0, axis)
+    return np.ascontiguousarray(x)
+
+
+def max_pool(x: np.ndarray, kernel, stride, padding, dilation) -> np.ndarray:
+    """Largest q of every window; padding never wins.  Scale and zero point stay.  x: (N, C, H, W)."""
+    return reduce_windows(x, kernel, stride, padding, dilation, np.maximum, fill=np.iinfo(x.dtype).min)
+
+
+def average_pool(x, x_quant: Quant, kernel, stride, padding, dilation, multiplier, shift, quant: Quant, low=None, high=None):
+    """Sum of ``q - zero_point`` over every window (padding counts 0), then :func:`requantise`.
+
+    ``multiplier`` and ``shift``, (OH, OW) or (1, 1), hold ``scale_in / (scale_out * n)`` for the n
+    elements of each window, so a window cut by the border has its own.
+    """
+    sums = reduce_windows(x.astype(np.int64) - x_quant.zero_point, kernel, stride, padding, dilation, np.add)
+    return requantise(sums, multiplier, shift, quant, low, high)
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    """Float softmax over axis 1, for a network's head."""
+    e = np.exp(x - x.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)

@@ -1,0 +1,123 @@
+// zeroskip_core: an engine with its registers: what a board design or a simulation instantiates.
+// Purpose: one AXI4-Stream of packets in, one of sums out, one AXI4-Lite register block.  Knows no DMA and no vendor
+//          primitive.
+// Licence: MIT.
+// Timing: s_axis_tready, m_axis_* and all AXI4-Lite outputs depend on registers only.
+// Formats: docs/streams.md, docs/registers.md.
+`default_nettype none
+
+`include "zeroskip_defs.vh"
+
+module zeroskip_core #(
+    parameter        LANES       = 8,      // reconfigurable MACs that meet one column: 4, 8, 16
+    parameter        FILTERS     = 1,      // filters in lockstep
+    parameter        WGS         = 2,      // work groups
+    parameter        MUX         = 8,      // inputs of an activation selector: 4, 8, 12, 16
+    parameter        ACT_W       = 9,      // activation bits: 9, 16
+    parameter        COLUMNS     = 512,    // activation columns per work group, a power of two
+    parameter        STEPS       = 256,    // steps per half of the schedule memory, a power of two
+    parameter        SCAN        = 4,      // steps the online scheduler examines per cycle
+    parameter [31:0] CONFIG_HASH = 32'd0   // identifies the build
+) (
+    input  wire        clk,
+    input  wire        rst,
+    input  wire [7:0]  s_axil_awaddr,
+    input  wire        s_axil_awvalid,
+    output wire        s_axil_awready,
+    input  wire [31:0] s_axil_wdata,
+    input  wire        s_axil_wvalid,
+    output wire        s_axil_wready,
+    output wire [1:0]  s_axil_bresp,
+    output wire        s_axil_bvalid,
+    input  wire        s_axil_bready,
+    input  wire [7:0]  s_axil_araddr,
+    input  wire        s_axil_arvalid,
+    output wire        s_axil_arready,
+    output wire [31:0] s_axil_rdata,
+    output wire [1:0]  s_axil_rresp,
+    output wire        s_axil_rvalid,
+    input  wire        s_axil_rready,
+    input  wire [63:0] s_axis_tdata,
+    input  wire        s_axis_tvalid,
+    output wire        s_axis_tready,
+    output wire [63:0] m_axis_tdata,
+    output wire        m_axis_tvalid,
+    input  wire        m_axis_tready,
+    output wire        m_axis_tlast
+);
+
+    initial begin
+        if (LANES != 4 && LANES != 8 && LANES != 16) begin
+            $display("%m: LANES = %0d; accepted: 4, 8, 16", LANES);
+            $finish;
+        end
+        if (MUX != 4 && MUX != 8 && MUX != 12 && MUX != 16) begin
+            $display("%m: MUX = %0d; accepted: 4, 8, 12, 16", MUX);
+            $finish;
+        end
+        if (ACT_W != 9 && ACT_W != 16) begin
+            $display("%m: ACT_W = %0d; accepted: 9, 16", ACT_W);
+            $finish;
+        end
+    end
+
+    wire        engine_rst, clear, active;
+    wire [1:0]  loaded;
+    wire [3:0]  loader_state, error;
+    wire [`ZS_COUNTERS*32-1:0] counts;
+
+    wire [31:0] status = {16'd0, m_axis_tready, m_axis_tvalid, s_axis_tready, s_axis_tvalid,
+                          loader_state, error, 1'b0, loaded, active};
+
+    core_registers #(
+        .LANES(LANES), .FILTERS(FILTERS), .WGS(WGS), .MUX(MUX), .ACT_W(ACT_W), .COLUMNS(COLUMNS), .STEPS(STEPS),
+        .SCAN(SCAN), .CONFIG_HASH(CONFIG_HASH)
+    ) registers (
+        .clk(clk), .rst(rst),
+        .s_axil_awaddr(s_axil_awaddr), .s_axil_awvalid(s_axil_awvalid), .s_axil_awready(s_axil_awready),
+        .s_axil_wdata(s_axil_wdata), .s_axil_wvalid(s_axil_wvalid), .s_axil_wready(s_axil_wready),
+        .s_axil_bresp(s_axil_bresp), .s_axil_bvalid(s_axil_bvalid), .s_axil_bready(s_axil_bready),
+        .s_axil_araddr(s_axil_araddr), .s_axil_arvalid(s_axil_arvalid), .s_axil_arready(s_axil_arready),
+        .s_axil_rdata(s_axil_rdata), .s_axil_rresp(s_axil_rresp), .s_axil_rvalid(s_axil_rvalid),
+        .s_axil_rready(s_axil_rready),
+        .engine_rst(engine_rst), .clear(clear), .status(status), .counts(counts)
+    );
+
+    wire busy, blocked, finished, step;
+    wire [$clog2(SCAN+1)-1:0]           dead_steps;
+    wire [$clog2(MUX/4+2)-1:0]          columns;
+    wire [$clog2(SCAN*(MUX/4+1)+1)-1:0] columns_skipped;
+    wire [$clog2(FILTERS*LANES+1)-1:0]  pairs, singles, outliers;
+    wire engine_ready;
+
+    assign s_axis_tready = engine_ready & ~engine_rst;
+
+    trident_engine #(
+        .LANES(LANES), .FILTERS(FILTERS), .WGS(WGS), .MUX(MUX), .ACT_W(ACT_W), .COLUMNS(COLUMNS), .STEPS(STEPS),
+        .SCAN(SCAN)
+    ) engine (
+        .clk(clk), .rst(engine_rst),
+        .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid & ~engine_rst), .s_axis_tready(engine_ready),
+        .m_axis_tdata(m_axis_tdata), .m_axis_tvalid(m_axis_tvalid), .m_axis_tready(m_axis_tready),
+        .m_axis_tlast(m_axis_tlast),
+        .loaded(loaded), .loader_state(loader_state), .error(error),
+        .busy(busy), .blocked(blocked), .finished(finished), .step(step),
+        .dead_steps(dead_steps), .columns(columns), .columns_skipped(columns_skipped),
+        .pairs(pairs), .singles(singles), .outliers(outliers)
+    );
+
+    core_counters #(
+        .LANES(LANES), .FILTERS(FILTERS), .MUX(MUX), .SCAN(SCAN)
+    ) counters (
+        .clk(clk), .rst(engine_rst), .clear(clear),
+        .beat_in(s_axis_tvalid & s_axis_tready), .beat_out(m_axis_tvalid & m_axis_tready),
+        .beat_last(m_axis_tvalid & m_axis_tready & m_axis_tlast),
+        .busy(busy), .blocked(blocked), .finished(finished), .step(step),
+        .dead_steps(dead_steps), .columns(columns), .columns_skipped(columns_skipped),
+        .pairs(pairs), .singles(singles), .outliers(outliers),
+        .active(active), .counts(counts)
+    );
+
+endmodule
+
+`default_nettype wire

@@ -1,0 +1,173 @@
+// trident_wg: one work group: activation banks, window, activation selectors, MACs, adder trees, accumulators.
+// Purpose: computes FILTERS sums for one spatial share of the input map; all work groups get the same control.
+// Licence: MIT.
+// Timing: counted from the cycle an issued step is registered (cycle 0): rows arrive in cycle 1, bank_of in 4,
+//         operands in 5, `first` in 10 + log2(LANES); the sum of the step is in `sums` in cycle 12 + log2(LANES).
+//         One step per cycle.
+`default_nettype none
+
+`include "zeroskip_defs.vh"
+
+module trident_wg #(
+    parameter LANES   = 8,
+    parameter FILTERS = 1,
+    parameter MUX     = 8,
+    parameter ACT_W   = 9,
+    parameter COLUMNS = 512
+) (
+    input  wire                                       clk,
+    // Column write port.
+    input  wire                                       we,
+    input  wire [$clog2(COLUMNS)-1:0]                 waddr,
+    input  wire [LANES*ACT_W-1:0]                     wdata,
+    // Row to read in every bank, and the bank that holds each window slot.
+    input  wire [(1<<$clog2(MUX/4+1))*($clog2(COLUMNS)-$clog2(MUX/4+1))-1:0] rows,
+    input  wire [(MUX/4+1)*$clog2(MUX/4+1)-1:0]       bank_of,
+    // Operands of every lane of every filter.
+    input  wire [FILTERS*LANES*18-1:0]                factor,
+    input  wire [FILTERS*LANES-1:0]                   pair,
+    input  wire [FILTERS*LANES*$clog2(MUX)-1:0]       select0,
+    input  wire [FILTERS*LANES*$clog2(MUX)-1:0]       select1,
+    input  wire                                       first,
+    output wire [FILTERS*32-1:0]                      sums
+);
+
+    localparam WINDOW   = MUX / 4 + 1;
+    localparam BANK_W   = $clog2(WINDOW);
+    localparam BANKS    = 1 << BANK_W;
+    localparam ROW_W    = $clog2(COLUMNS) - BANK_W;
+    localparam SELECT_W = $clog2(MUX);
+    localparam COLUMN_B = LANES * ACT_W;
+    localparam LEVELS   = $clog2(LANES);
+    localparam PRODUCT_W = (ACT_W == 9) ? 16 : 24;
+    localparam TREE_W   = PRODUCT_W + LEVELS;
+
+    // ---- this work group's copies of the broadcast control (cycle 2, 5, 6) -----------------------
+    reg [BANKS*ROW_W-1:0]            rows_q;
+    reg [WINDOW*BANK_W-1:0]          bank_of_q;
+    reg [FILTERS*LANES*18-1:0]       factor_q, factor_qq;
+    reg [FILTERS*LANES-1:0]          pair_q, pair_qq;
+    reg [FILTERS*LANES*SELECT_W-1:0] select0_q, select1_q;
+    reg                              first_q;
+
+    always @(posedge clk) begin
+        rows_q    <= rows;
+        bank_of_q <= bank_of;
+        factor_q  <= factor;
+        factor_qq <= factor_q;
+        pair_q    <= pair;
+        pair_qq   <= pair_q;
+        select0_q <= select0;
+        select1_q <= select1;
+        first_q   <= first;
+    end
+
+    // ---- banks: a column's bank is its address modulo BANKS (cycles 3 to 5) ----------------------
+    reg [COLUMN_B-1:0] bank_q [0:BANKS-1];
+
+    genvar b, j, l, m, k, n;
+    generate
+        for (b = 0; b < BANKS; b = b + 1) begin : g_bank
+            wire [COLUMN_B-1:0] rdata;
+            wire [BANK_W-1:0]   wbank = waddr[BANK_W-1:0];
+
+            sdp_ram #(
+                .WIDTH(COLUMN_B),
+                .DEPTH(COLUMNS / BANKS)
+            ) ram (
+                .clk  (clk),
+                .we   (we && {{(32-BANK_W){1'b0}}, wbank} == b),
+                .waddr(waddr[BANK_W +: ROW_W]),
+                .wdata(wdata),
+                .raddr(rows_q[b*ROW_W +: ROW_W]),
+                .rdata(rdata)
+            );
+
+            always @(posedge clk)
+                bank_q[b] <= rdata;
+        end
+    endgenerate
+
+    // ---- window: rotate the banks into column order (cycle 6) ------------------------------------
+    reg [COLUMN_B-1:0] window [0:WINDOW-1];
+
+    generate
+        for (j = 0; j < WINDOW; j = j + 1) begin : g_window
+            always @(posedge clk)
+                window[j] <= bank_q[bank_of_q[j*BANK_W +: BANK_W]];
+        end
+    endgenerate
+
+    // ---- per filter: selectors (cycle 7), MACs (11), adder tree, accumulator ---------------------
+    generate
+        for (m = 0; m < FILTERS; m = m + 1) begin : g_filter
+            wire [LANES*TREE_W-1:0] products;
+
+            for (l = 0; l < LANES; l = l + 1) begin : g_lane
+                localparam AT = m * LANES + l;
+                wire [ACT_W-1:0] choices [0:(1<<SELECT_W)-1];
+                reg  [ACT_W-1:0] x0, x1;
+                wire [PRODUCT_W-1:0] y;
+
+                for (k = 0; k < (1 << SELECT_W); k = k + 1) begin : g_choice
+                    if (k < MUX) begin : g_candidate
+                        // Candidate k: `ahead` columns on, `aside` lanes away, as in the generated table.
+                        localparam [63:0]  AHEADS = `ZS_AHEAD(MUX);
+                        localparam [63:0]  ASIDES = `ZS_ASIDE(MUX);
+                        localparam [BANK_W-1:0] AHEAD = AHEADS[k*4 +: BANK_W];
+                        localparam [3:0] ASIDE = ASIDES[k*4 +: 4];
+                        assign choices[k] = window[AHEAD][((l + {28'd0, ASIDE}) % LANES)*ACT_W +: ACT_W];
+                    end else begin : g_unused
+                        assign choices[k] = {ACT_W{1'b0}};
+                    end
+                end
+
+                always @(posedge clk) begin
+                    x0 <= choices[select0_q[AT*SELECT_W +: SELECT_W]];
+                    x1 <= choices[select1_q[AT*SELECT_W +: SELECT_W]];
+                end
+
+                reconf_mac #(
+                    .ACT_W(ACT_W)
+                ) mac (
+                    .clk   (clk),
+                    .x0    (x0),
+                    .x1    (x1),
+                    .factor(factor_qq[AT*18 +: 18]),
+                    .pair  (pair_qq[AT]),
+                    .y     (y)
+                );
+
+                assign products[l*TREE_W +: TREE_W] = {{LEVELS{y[PRODUCT_W-1]}}, y};
+            end
+
+            // Level n of the tree keeps LANES >> n sums in the low end of `level`.
+            for (n = 0; n <= LEVELS; n = n + 1) begin : g_level
+                wire [(LANES >> n)*TREE_W-1:0] level;
+                if (n == 0) begin : g_in
+                    assign level = products;
+                end else begin : g_add
+                    for (k = 0; k < (LANES >> n); k = k + 1) begin : g_sum
+                        reg [TREE_W-1:0] sum;
+                        always @(posedge clk)
+                            sum <= g_level[n-1].level[2*k*TREE_W +: TREE_W]
+                                 + g_level[n-1].level[(2*k+1)*TREE_W +: TREE_W];
+                        assign level[k*TREE_W +: TREE_W] = sum;
+                    end
+                end
+            end
+
+            wire [TREE_W-1:0] total = g_level[LEVELS].level;
+            reg  [31:0]       accumulator;
+
+            // Cycles without a step add zero: idle lanes have weight zero.
+            always @(posedge clk)
+                accumulator <= (first_q ? 32'd0 : accumulator) + {{(32-TREE_W){total[TREE_W-1]}}, total};
+
+            assign sums[m*32 +: 32] = accumulator;
+        end
+    endgenerate
+
+endmodule
+
+`default_nettype wire
