@@ -13,6 +13,7 @@ from math import gcd
 import numpy as np
 from numba import njit
 
+from ..hardware.config import Config
 from ..runtime.tiling import Layout
 
 DUMMY = -1
@@ -64,27 +65,35 @@ def arrange(bank, alive, banks, window, out):
 
 
 def choose_layout(
-    blocks: int, used: int, kernel: tuple[int, int], dilation: tuple[int, int], banks: int, window: int
-) -> Layout:
-    """Choose the layout of ``blocks`` channel blocks for the least dummies and the least padding.
+    config: Config, blocks: int, used: int, kernel: tuple[int, int], dilation: tuple[int, int]
+) -> Layout | None:
+    """Choose the layout of a tile's columns for the fewest dummies and the least padding.
 
     Args:
+        config: the build.
         blocks: channel blocks of a tile.
-        used: how many of them one filter uses; all of them unless the layer has groups.
+        used: how many of them one filter uses: all, unless the layer has groups.
         kernel, dilation: (R, S) and its dilation.
-        banks, window: of the configuration.
+
+    Returns:
+        None if not even the pixels of one kernel position fit the column memory.
     """
-    best, best_score = None, None
-    order = np.empty(window * kernel[0] * kernel[1] * used, np.int64)
-    alive = np.ones(kernel[0] * kernel[1] * used, bool)
-    for step in range(blocks, blocks + (banks if kernel[1] > 1 else 1)):
-        period = banks // gcd(dilation[0], banks) if kernel[0] > 1 else 1
+    best, best_score = None, np.inf
+    count = kernel[0] * kernel[1] * used
+    order = np.empty(config.window * count, np.int64)
+    alive = np.ones(count, bool)
+    extent = tuple((taps - 1) * d + 1 for taps, d in zip(kernel, dilation, strict=True))
+    # Only residues modulo BANKS matter, of the distance of two pixels and of two rows of the kernel.
+    period = config.banks // gcd(dilation[0], config.banks) if kernel[0] > 1 else 1
+    for step in range(blocks, blocks + (config.banks if kernel[1] > 1 else 1)):
         for residue in range(period):
             layout = Layout(blocks, step, residue, period)
-            offsets = layout._replace(blocks=used).offsets(kernel, dilation, residue)
-            length = arrange(offsets % banks, alive, banks, window, order)
-            # A dummy shortens a window, padding costs memory and transfers: weigh both in parts of the whole.
-            score = length / alive.size + 0.5 * (step - blocks) / blocks
-            if best_score is None or score < best_score - 1e-9:
+            if layout.size(*extent) > config.columns:
+                continue
+            bank = layout._replace(blocks=used).offsets(kernel, dilation, residue) % config.banks
+            length = arrange(bank, alive, config.banks, config.window, order)
+            # A dummy shortens some windows, padding costs memory and transfers: weigh both in parts of the whole.
+            score = length / count + 0.5 * (step - blocks) / blocks
+            if score < best_score - 1e-9:
                 best, best_score = layout, score
     return best

@@ -68,7 +68,7 @@ def evaluate(source: Source) -> dict[str, np.ndarray] | None:
         return {node.output[0]: read_tensor(source.attributes["value"], f"Constant node {source.name!r}")}
     values = [importer.constants[name] for name in inputs]
     _check_size(source, values)
-    return _run(source, dict(zip(inputs, values)))
+    return _run(source, dict(zip(inputs, values, strict=True)))
 
 
 def _check_size(source: Source, values: list[np.ndarray]) -> None:
@@ -99,4 +99,4 @@ def _run(source: Source, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]
             results = ReferenceEvaluator(onnx.helper.make_model(graph, opset_imports=[opset])).run(None, values)
     except Exception as error:  # the evaluator raises whatever NumPy does on impossible operands
         raise source.error(f"cannot be evaluated on its constants ({error})") from error
-    return {name: np.asarray(value) for name, value in zip(outputs, results)}
+    return {name: np.asarray(value) for name, value in zip(outputs, results, strict=True)}

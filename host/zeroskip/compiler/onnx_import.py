@@ -18,6 +18,7 @@ from .onnx_constants import FOLDABLE, MAX_ELEMENTS, attributes, evaluate, read_t
 from .onnx_ops import OPERATORS
 from .onnx_source import Source
 
+
 def import_onnx(model, input_shape: tuple[int, ...] | None = None) -> Graph:
     """Import a network and fold what can be folded.
 
@@ -83,7 +84,7 @@ class Importer:
 
     def graph(self) -> Graph:
         nodes = self._needed()
-        sources = [Source(self, node, name) for node, name in zip(nodes, _unique_names(nodes))]
+        sources = [Source(self, node, name) for node, name in zip(nodes, _unique_names(nodes), strict=True)]
         self._refuse_unsupported(sources)
         for source in sources:
             source.attributes = attributes(source)
@@ -118,8 +119,12 @@ class Importer:
             raise ModelError(f"input {name!r} is of ONNX type {kind}; accepted: float32, float16 or float64")
         sizes = [dim.dim_value for dim in dims]  # 0: left open
         if given is not None:
-            if sizes and (len(sizes) != len(given) + 1 or any(s not in (0, g) for s, g in zip(sizes[1:], given))):
-                raise ModelError(f"input {name!r} is {_declared(dims)}, the images are (N, {', '.join(map(str, given))})")
+            if sizes and (
+                len(sizes) != len(given) + 1 or any(s not in (0, g) for s, g in zip(sizes[1:], given, strict=True))
+            ):
+                raise ModelError(
+                    f"input {name!r} is {_declared(dims)}, the images are (N, {', '.join(map(str, given))})"
+                )
             sizes = [sizes[0] if sizes else 0, *given]
         if len(sizes) < 2 or any(size < 1 for size in sizes[1:]) or math.prod(sizes[1:]) > MAX_ELEMENTS:
             raise ModelError(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..runtime.hostops import out_size, reduce_windows
+from .onnx_constants import MAX_ELEMENTS
 
 if TYPE_CHECKING:
     from .onnx_import import Source
@@ -40,9 +41,9 @@ def _window(source: Source, shape, kernel) -> dict:
     stride, dilation = source.ints("strides", (1, 1), least=1), source.ints("dilations", (1, 1), least=1)
     pads = source.ints("pads", (0, 0, 0, 0), least=0)
     auto, ceil = source.text("auto_pad", "NOTSET"), source.integer("ceil_mode", 0)
-    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation)]
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
     if auto in ("SAME_UPPER", "SAME_LOWER"):
-        total = [max((math.ceil(n / s) - 1) * s + r - n, 0) for n, s, r in zip(shape[1:], stride, reach)]
+        total = [max((math.ceil(n / s) - 1) * s + r - n, 0) for n, s, r in zip(shape[1:], stride, reach, strict=True)]
         small = [t // 2 for t in total]
         large = [t - t // 2 for t in total]
         pads = (*small, *large) if auto == "SAME_UPPER" else (*large, *small)
@@ -63,9 +64,11 @@ def _window(source: Source, shape, kernel) -> dict:
             if (count - 1) * stride[axis] >= size + before:  # a window must start on the map or before it
                 count -= 1
             grown[axis + 2] = max(after, (count - 1) * stride[axis] + reach[axis] - size - before)
-    return {
-        "kernel": tuple(kernel), "stride": stride, "dilation": dilation, "padding": tuple(grown), "declared": tuple(pads)
-    }  # fmt: skip
+    rows, columns = shape[1] + grown[0] + grown[2], shape[2] + grown[1] + grown[3]
+    if shape[0] * rows * columns > MAX_ELEMENTS:
+        raise source.error(f"a padded map of {shape[0]}x{rows}x{columns}; accepted: up to {MAX_ELEMENTS} elements")
+    names = ("kernel", "stride", "dilation", "padding", "declared")
+    return dict(zip(names, map(tuple, (kernel, stride, dilation, grown, pads)), strict=True))
 
 
 def _output(channels: int, shape, window: dict) -> tuple[int, int, int]:
@@ -81,7 +84,9 @@ def conv(source: Source) -> None:
             "a 1-D convolution; accepted: 2-D. Export it as a 2-D convolution on maps of height 1 (unsqueeze axis 2)"
         )
     if weight.ndim != 4 or len(shape) != 3:
-        raise source.error(f"input (N, {_dims(shape)}), weights {weight.shape}; accepted: (N, C, H, W), (K, C/groups, R, S)")
+        raise source.error(
+            f"input (N, {_dims(shape)}), weights {weight.shape}; accepted: (N, C, H, W), (K, C/groups, R, S)"
+        )
     groups = source.integer("group", 1)
     if groups < 1 or weight.shape[1] * groups != shape[0] or weight.shape[0] % groups or not weight.size:
         raise source.error(f"weights {weight.shape} in {groups} groups do not fit {shape[0]} input channels")
@@ -95,7 +100,12 @@ def conv(source: Source) -> None:
         _output(len(weight), shape, window),
         weight=weight,
         bias=bias,
-        attrs={"stride": window["stride"], "padding": window["padding"], "dilation": window["dilation"], "groups": groups},
+        attrs={
+            "stride": window["stride"],
+            "padding": window["padding"],
+            "dilation": window["dilation"],
+            "groups": groups,
+        },
     )
 
 
@@ -133,11 +143,15 @@ def _pool_window(source: Source) -> dict:
         raise source.error(f"input (N, {_dims(shape)}); accepted: (N, C, H, W)")
     kernel = source.ints("kernel_shape", None, least=1, count=2)
     window = _window(source, shape, kernel)
-    reach = [(k - 1) * d + 1 for k, d in zip(kernel, window["dilation"])]
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, window["dilation"], strict=True)]
     if any(window["declared"][i] >= reach[i % 2] for i in range(4)):
-        raise source.error(f"padding {window['declared']} as large as the {kernel[0]}x{kernel[1]} window; accepted: smaller")
+        raise source.error(
+            f"padding {window['declared']} as large as the {kernel[0]}x{kernel[1]} window; accepted: smaller"
+        )
     if _counts(shape, window, (0, 0, 0, 0)).min() == 0:
-        raise source.error(f"a window with all its elements on the padding {window['declared']}; accepted: smaller padding")
+        raise source.error(
+            f"a window with all its elements on the padding {window['declared']}; accepted: smaller padding"
+        )
     return window
 
 

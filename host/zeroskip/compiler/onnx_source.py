@@ -62,7 +62,9 @@ class Source:
         if name in self.importer.constants:
             raise self.error(f"input {index} ({name!r}) is a constant; accepted: an activation")
         if name not in self.importer.names:
-            raise self.error(f"input {index} ({name!r}) is a second output of its node; supported: the first output only")
+            raise self.error(
+                f"input {index} ({name!r}) is a second output of its node; supported: the first output only"
+            )
         shape = self.importer.shapes[self.importer.names[name]]
         if not shape:
             raise self.error("input (N,); accepted: at least one axis besides the batch")
@@ -83,7 +85,9 @@ class Source:
         value = value.astype(np.float64)
         if not np.isfinite(value).all():
             bad = value[~np.isfinite(value)]
-            raise self.error(f"{what} has {bad.size} values that are not finite (the first: {bad[0]}); retrain or repair it")
+            raise self.error(
+                f"{what} has {bad.size} values that are not finite (the first: {bad[0]}); retrain or repair it"
+            )
         return value
 
     def vector(self, index: int, length: int, default: np.ndarray | None = None) -> np.ndarray:
@@ -92,7 +96,9 @@ class Source:
             return default
         value = self.constant(index)
         if value.shape != (length,):
-            raise self.error(f"input {index} ({self.node.input[index]!r}) has shape {value.shape}; accepted: ({length},)")
+            raise self.error(
+                f"input {index} ({self.node.input[index]!r}) has shape {value.shape}; accepted: ({length},)"
+            )
         return value.astype(np.float64)
 
     def scalar(self, index: int, default: float) -> float:
@@ -143,9 +149,13 @@ class Source:
     def emit(self, op: str, shape, *, inputs=(0,), attrs=None, weight=None, bias=None) -> None:
         """Add the node this one becomes; ``shape`` is its output's, without the batch."""
         if math.prod(shape) > MAX_ELEMENTS or not all(n > 0 for n in shape):
-            raise self.error(f"its output would be (N, {', '.join(map(str, shape))}); accepted: 1 to {MAX_ELEMENTS} elements")
+            raise self.error(
+                f"its output would be (N, {', '.join(map(str, shape))}); accepted: 1 to {MAX_ELEMENTS} elements"
+            )
         names = [self.importer.names[self._input(i)] for i in inputs]
-        weight, bias = (None if v is None else self._finite(np.array(v, np.float64), "a folded weight") for v in (weight, bias))
+        weight, bias = (
+            None if v is None else self._finite(np.array(v, np.float64), "a folded weight") for v in (weight, bias)
+        )
         output = self.node.output[0]
         self.importer.nodes.append(Node(op, self.name, names, output, attrs or {}, weight, bias, self.op))
         self.importer.define(output, output, tuple(int(n) for n in shape))

@@ -2,7 +2,7 @@
 
 Weights are symmetric int8, per tensor or per channel.  The scale rule decides how many of them are
 outliers, hence how fast the network runs (``docs/numerics.md``); activations are calibrated on
-images.  Clipping of outliers is Kang et al., equation 1.
+images.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import InputError, ModelError
 from ..runtime.hostops import SUM_LIMIT, Quant, fixed_point
+from .conv import clipped
 from .graph import Graph, Node
 
 SCALE_RULES = ("percentile", "max_abs", "power_of_two")
@@ -65,16 +66,6 @@ def quantise_weights(w: np.ndarray, scales: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(w / safe), -WEIGHT_MAX, WEIGHT_MAX).astype(np.int8)
 
 
-def clip_outliers(w: np.ndarray, threshold: int) -> np.ndarray:
-    """Turn outliers within ``threshold`` of the non-outlier range into non-outliers (Kang et al., Eq. 1).
-
-    -8 - threshold <= W < -8 becomes -8, and 8 <= W < 8 + threshold becomes 7.
-    """
-    wide = w.astype(np.int16)
-    wide = np.where((wide >= -8 - threshold) & (wide < -8), -8, wide)
-    return np.where((wide >= 8) & (wide < 8 + threshold), 7, wide).astype(np.int8)
-
-
 def prune(w: np.ndarray, share: float) -> np.ndarray:
     """Set the given share of a layer's weights, the smallest by magnitude, to zero."""
     count = round(share * w.size)
@@ -86,7 +77,9 @@ def prune(w: np.ndarray, share: float) -> np.ndarray:
 
 
 # -- activations -------------------------------------------------------------------------------------
-def calibrate(graph: Graph, images: np.ndarray, percentile: float = 100.0, batch: int = 16) -> dict[str, tuple[float, float]]:
+def calibrate(
+    graph: Graph, images: np.ndarray, percentile: float = 100.0, batch: int = 16
+) -> dict[str, tuple[float, float]]:
     """Ranges of every tensor when the float network sees ``images``.
 
     Args:
@@ -213,7 +206,7 @@ def conv_integers(node: Node, x: Quant, y: Quant, *, rule: str, per: str, percen
     scales = np.where(scales > 0, scales, y.scale / x.scale * 2**-16)
     # Next to a huge bias tiny weights cannot be told from zero: coarsen them until the bias fits.
     scales = np.maximum(scales, np.abs(node.bias) / (x.scale * BIAS_MAX))
-    weights = clip_outliers(quantise_weights(w, scales), clip)
+    weights = clipped(quantise_weights(w, scales), clip)
     bias = np.rint(node.bias / (x.scale * scales)).astype(np.int64)
     reach = np.abs(weights.astype(np.int64)).reshape(len(w), -1).sum(axis=1) * x.reach + np.abs(bias)
     if reach.max() >= SUM_LIMIT:

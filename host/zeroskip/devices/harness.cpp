@@ -306,11 +306,11 @@ ZS_API int zs_read(void* handle, int port, uint32_t address, uint32_t* data) {
     return s.read(t.dma_araddr, t.dma_arvalid, t.dma_arready, t.dma_rdata, t.dma_rvalid, t.dma_rready, address, data);
 }
 
-// Runs until a DMA channel that is busy now no longer is, at most `cycles`; returns the cycles run.
-ZS_API uint64_t zs_run(void* handle, uint64_t cycles) {
+// If `channel` (0 MM2S, 1 S2MM) is busy, runs until either channel changes state, at most `cycles`; returns the cycles run.
+ZS_API uint64_t zs_run(void* handle, int channel, uint64_t cycles) {
     auto& s = *static_cast<Simulation*>(handle);
     const bool mm2s = s.top->mm2s_active, s2mm = s.top->s2mm_active;
-    if (!mm2s && !s2mm) return 0;
+    if (!(channel ? s2mm : mm2s)) return 0;
     uint64_t run = 0;
     while (run < cycles && bool(s.top->mm2s_active) == mm2s && bool(s.top->s2mm_active) == s2mm) s.cycle(), ++run;
     return run;

@@ -145,8 +145,10 @@ def _building(target: Path) -> Iterator[Path]:
 def _classes(makefile: Path) -> dict[str, list[str]]:
     """File stems by group (VM_CLASSES_FAST, ...) from the list Verilator writes for make."""
     groups: dict[str, list[str]] = {}
-    for name, body in re.findall(r"^(VM_\w+) \+= \\\n((?:\t\S+ \\\n)*)", makefile.read_text(), flags=re.MULTILINE):
-        groups[name] = re.findall(r"\t(\S+) \\", body)
+    for name, body in re.findall(r"^(VM_\w+) \+= \\\n((?:\s+\S+ \\\n)*)", makefile.read_text(), flags=re.MULTILINE):
+        groups[name] = re.findall(r"(\S+) \\", body)
+    if not groups.get("VM_CLASSES_FAST"):
+        raise ToolError(f"Verilator wrote no list of files this release understands: {makefile.name}")
     return groups
 
 
@@ -256,7 +258,7 @@ def _verilate(
     library = scratch / "library.so"
     libraries = ["-pthread"] + (["-lz", "-llz4"] if trace else [])
     _run(
-        [find_compiler()[0], "-shared", "-Wl,-Bsymbolic", "-o", library, *objects, runtime, *libraries],
+        [find_compiler()[0], "-shared", "-Wl,-Bsymbolic,--no-undefined", "-o", library, *objects, runtime, *libraries],
         "linking of the simulator",
     )
     return library

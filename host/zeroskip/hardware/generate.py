@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..errors import FileFormatError
 from . import config as geometry
-from . import packets, registers
+from . import example, packets, registers
 from .config import BUILTIN, Config
 from .packets import Field
 from .window import candidates
@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[3]
 """The repository: generating needs a checkout, not an installed package."""
 
 HEADER = Path("rtl/include/zeroskip_defs.vh")
-DOCUMENTS = (Path("docs/registers.md"), Path("docs/streams.md"), Path("docs/schedule.md"))
+DOCUMENTS = (Path("docs/registers.md"), Path("docs/streams.md"), Path("docs/window.md"))
 
 ERROR_NAMES = {0: "NONE", 1: "KIND", 2: "WGS", 3: "COUNT", 4: "STEPS", 5: "PIXELS"}
 """Short names of ``registers.ERRORS`` for Verilog."""
@@ -142,6 +142,8 @@ def tables() -> dict[str, str]:
             ("mux", "lookahead h", "window (h + 1 columns)", "banks", "bits of a select"),
             ((m, h, h + 1, geometry.BANKS[m], geometry.SELECT_BITS[m]) for m, h in geometry.LOOKAHEAD.items()),
         ),
+        "example in": _words(example.beats()),
+        "example out": _words(example.results()),
         "step tiny": _fields([f for f in packets.step_fields(BUILTIN["tiny"]) if _shown(f.name)]),
     }
     for register in registers.REGISTERS:
@@ -162,6 +164,10 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 def _fields(fields: Iterable[Field]) -> str:
     bits = ((f"{f.low + f.width - 1}:{f.low}" if f.width > 1 else f.low, f"`{f.name}`", f.meaning) for f in fields)
     return _table(("bits", "field", "meaning"), bits)
+
+
+def _words(beats: Iterable[tuple[int, str]]) -> str:
+    return "\n".join(["```text", *(f"{word:016X}  {text}" for word, text in beats), "```"])
 
 
 def _shown(name: str) -> bool:
@@ -191,7 +197,7 @@ def fill(text: str, parts: dict[str, str], source: Path) -> str:
         if name not in parts or end < 0:
             problem = "names nothing that is generated" if name not in parts else "has no end marker"
             raise FileFormatError(f"{source}: marker {name!r} {problem}; known: {', '.join(parts)}")
-        pieces += [text[position : start.end()], parts[name], "\n"]
+        pieces += [text[position : start.end()], "\n", parts[name], "\n\n"]
         position = end
     return "".join([*pieces, text[position:]])
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -85,7 +86,7 @@ def synthesize(config: Config, top: str = TOP, *, flatten: bool = True) -> dict[
         flatten: across module borders, for the best result; False keeps them and counts every module.
 
     Returns:
-        Resources by module name, ``top`` first; without ``flatten`` each includes what it instantiates.
+        Resources by module, ``top`` first; without ``flatten`` each includes what it instantiates.
 
     Raises:
         ToolError: pyosys is not installed, or Yosys rejects the design.
@@ -111,8 +112,15 @@ def synthesize(config: Config, top: str = TOP, *, flatten: bool = True) -> dict[
             raise ToolError(f"Yosys could not synthesise {top} for {config.name!r}; it ends with:\n{end}")
         modules = json.loads(report.read_text())["modules"]
     modules = {name.lstrip("\\"): module["num_cells_by_type"] for name, module in modules.items()}
-    totals = {name: Resources.count(_flat(name, modules)) for name in [top, *sorted(set(modules) - {top})]}
-    return {_short(name): resources for name, resources in totals.items()}
+    totals = {name: Resources.count(_flat(name, modules)) for name in modules}
+    results: dict[str, Resources] = {}
+    for name, resources in sorted(totals.items(), key=lambda item: (item[0] != top, _short(item[0]))):
+        label, variant = _short(name), 1
+        while label in results:  # parameters too long for a name: only Yosys' hash tells the variants apart
+            variant += 1
+            label = f"{_short(name)} ({variant})"
+        results[label] = resources
+    return results
 
 
 def _flat(name: str, modules: dict[str, dict[str, int]]) -> Counter[str]:
@@ -129,11 +137,12 @@ def _flat(name: str, modules: dict[str, dict[str, int]]) -> Counter[str]:
 
 
 def _short(name: str) -> str:
-    """Yosys names a module with parameters ``$paramod$<hash>\\name`` or ``$paramod\\name\\N=...``."""
+    """Yosys names a module with parameters ``$paramod$<hash>\\name`` or ``$paramod\\name\\N=s32'<binary>``."""
     if not name.startswith("$paramod"):
         return name
-    first, *rest = name.split("\\")[1:]
-    return " ".join([first, *(part.replace("s32'", "") for part in rest)])
+    module, *parameters = name.split("\\")[1:]
+    values = (re.sub(r"s?\d+'([01]+)", lambda number: str(int(number[1], 2)), text) for text in parameters)
+    return " ".join([module, *values])
 
 
 def table(results: dict[str, Resources]) -> str:

@@ -76,7 +76,9 @@ def conv2d(x, w, stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1), groups=1)
         raise InputError(f"activations {x.shape}, weights {w.shape}; accepted: (N, C, H, W) and (K, C/groups, R, S)")
     if groups < 1 or x.shape[1] != w.shape[1] * groups or w.shape[0] % groups:
         raise InputError(f"{groups} groups of weights {w.shape} do not fit {x.shape[1]} input channels")
-    sizes = [out_size(x.shape[2 + i], w.shape[2 + i], stride[i], padding[i], padding[i + 2], dilation[i]) for i in (0, 1)]
+    sizes = [
+        out_size(x.shape[2 + i], w.shape[2 + i], stride[i], padding[i], padding[i + 2], dilation[i]) for i in (0, 1)
+    ]
     if min(sizes) < 1:
         raise InputError(f"a {w.shape[2]}x{w.shape[3]} window does not fit a padded map of {x.shape[2]}x{x.shape[3]}")
     if x.size == 0 or w.size == 0:

@@ -70,7 +70,7 @@ def execute(config: Config, words: np.ndarray) -> Executed:
     if error:
         raise InputError(f"beat {beat}: {_ERRORS[error]}")
     runs = packets[packets[:, _KIND] == KIND_RUN]
-    found = dict(zip(_COUNTERS, map(int, counters)), beats_in=len(words), beats_out=out_beats)
+    found = dict(zip(_COUNTERS, map(int, counters), strict=True), beats_in=len(words), beats_out=out_beats)
     return Executed(
         out, live, found, runs[:, _COUNT], runs[:, _NX] * runs[:, _NY], runs[:, _PAGE], runs[:, _WGS], runs[:, _SKIP]
     )

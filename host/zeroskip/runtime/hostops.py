@@ -147,7 +147,7 @@ def reduce_windows(x: np.ndarray, kernel, stride, padding, dilation, operator: n
     """
     top, left, bottom, right = padding
     x = np.pad(x, [(0, 0)] * (x.ndim - 2) + [(top, bottom), (left, right)], constant_values=fill)
-    for axis, size, step, apart in zip((-1, -2), kernel[::-1], stride[::-1], dilation[::-1]):
+    for axis, size, step, apart in zip((-1, -2), kernel[::-1], stride[::-1], dilation[::-1], strict=True):
         count = out_size(x.shape[axis], size, step, 0, 0, apart)
         x = np.moveaxis(x, axis, 0)
         taps = [x[i * apart : i * apart + (count - 1) * step + 1 : step] for i in range(size)]
@@ -163,7 +163,9 @@ def max_pool(x: np.ndarray, kernel, stride, padding, dilation) -> np.ndarray:
     return reduce_windows(x, kernel, stride, padding, dilation, np.maximum, fill=np.iinfo(x.dtype).min)
 
 
-def average_pool(x, x_quant: Quant, kernel, stride, padding, dilation, multiplier, shift, quant: Quant, low=None, high=None):
+def average_pool(
+    x, x_quant: Quant, kernel, stride, padding, dilation, multiplier, shift, quant: Quant, low=None, high=None
+):
     """Sum of ``q - zero_point`` over every window (padding counts 0), then :func:`requantise`.
 
     ``multiplier`` and ``shift``, (OH, OW) or (1, 1), hold ``scale_in / (scale_out * n)`` for the n

@@ -128,7 +128,7 @@ def check(node: Node, tensors: Mapping[str, Tensor]) -> None:
     if arrays:
         shift = node.arrays.get("shift", np.array(a.get("shift", 1)))
         _need(node.arrays["multiplier"].min() >= 0, "a negative multiplier")
-        _need(1 <= shift.min() and shift.max() <= MAX_SHIFT, "a shift out of range")
+        _need(shift.min() >= 1 and shift.max() <= MAX_SHIFT, "a shift out of range")
 
 
 def _need(condition, message: str) -> None:
@@ -169,11 +169,13 @@ def _pool_shape(node: Node, tensors, x: Tensor) -> tuple[int, ...]:
     _need(len(x.shape) == 3, f"input {x.shape}")
     _need(min(*a["kernel"], *a["stride"], *a["dilation"]) >= 1, "kernel, stride or dilation below 1")
     _window(x.shape, a["kernel"], a["padding"], a["dilation"])
-    sizes = zip(x.shape[1:], a["kernel"], a["stride"], a["padding"][:2], a["padding"][2:], a["dilation"])
+    sizes = zip(x.shape[1:], a["kernel"], a["stride"], a["padding"][:2], a["padding"][2:], a["dilation"], strict=True)
     shape = (x.shape[0], *(out_size(*size) for size in sizes))
     if node.op == "average_pool":
         _need(math.prod(a["kernel"]) * x.quant.reach < SUM_LIMIT, "sums beyond 32 bits")
-        _need(all(array.shape in ((1, 1), shape[1:]) for array in node.arrays.values()), "parameters not one per window")
+        _need(
+            all(array.shape in ((1, 1), shape[1:]) for array in node.arrays.values()), "parameters not one per window"
+        )
     return shape
 
 

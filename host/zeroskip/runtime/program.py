@@ -7,6 +7,7 @@ columns or steps exceed the build's memories is cut into parts by channel blocks
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -95,6 +96,11 @@ class ConvPlan:
         """Steps of the dense schedules of the same layout, per pixel."""
         return int(sum(part.dense.sum() for part in self.parts))
 
+    @cached_property
+    def act_max(self) -> int:
+        """Largest activation magnitude the layer accepts: what the build holds and no sum overflows with."""
+        return min(self.config.act_max, activation_limit(self.weights))
+
     def statistics(self) -> dict[str, float]:
         """Fractions of the weights that are zero, non-outlier and outlier."""
         return weight_kinds(self.weights)
@@ -173,8 +179,9 @@ class ConvPlan:
 
         need(self.weights.dtype == np.int8 and self.weights.ndim == 4, "weights are not int8 (K, C / groups, R, S)")
         need(self.blocking in BLOCKINGS, f"blocking {self.blocking!r}; accepted: {', '.join(BLOCKINGS)}")
-        need(len(self.stride) == 2 and len(self.dilation) == 2 and len(self.padding) == 4, "stride, padding or dilation")
-        need(min(self.stride) > 0 and min(self.dilation) > 0 and min(self.padding) >= 0, "stride, padding or dilation")
+        lengths = (len(self.stride), len(self.dilation), len(self.padding))
+        need(lengths == (2, 2, 4) and min(*self.stride, *self.dilation) > 0 <= min(self.padding), "geometry")
+        need(self.groups > 0 and len(self.weights) % self.groups == 0, f"{self.groups} groups")
         config, taps = self.config, 1 if self.blocking == "folded" else self.weights.shape[2] * self.weights.shape[3]
         for part in self.parts:
             for key, (dtype, dims) in _ARRAYS.items():
@@ -182,14 +189,21 @@ class ConvPlan:
                 need(array.dtype == dtype and array.ndim == dims, f"{key} is not {np.dtype(dtype).name} of rank {dims}")
             runs, steps = len(part.steps), int(part.steps.sum())
             need(part.filters.shape == (runs, config.filters), f"filters of shape {part.filters.shape}")
-            need(runs and part.steps.min() >= 1 and part.steps.max() <= config.steps, "a run with a step count out of range")
+            need(runs and part.steps.min() >= 1 and part.steps.max() <= config.steps, "steps of a run")
             need(part.dense.shape == part.ideal.shape == (runs,), "dense or ideal of a wrong length")
             need(part.slots.shape == (steps, config.window), f"slots of shape {part.slots.shape}")
             need(part.words.shape == (steps, config.step_beats), f"words of shape {part.words.shape}")
-            need(-1 <= part.slots.min() and part.slots.max() < taps * part.layout.blocks, "a slot refers to no column")
-            need(-1 <= part.filters.min() and part.filters.max() < len(self.weights), "a filter out of range")
+            need(part.slots.min() >= -1 and part.slots.max() < taps * part.layout.blocks, "a slot refers to no column")
+            need(part.filters.min() >= -1 and part.filters.max() < len(self.weights), "a filter out of range")
             layout = part.layout
-            need(layout.step >= layout.blocks > 0 <= part.block0 and layout.period > layout.residue >= 0, "column layout")
+            need(layout.step >= layout.blocks > 0 <= part.block0, "column layout")
+            need(layout.period > layout.residue >= 0, "column layout")
+
+
+def activation_limit(weights: np.ndarray) -> int:
+    """Largest activation magnitude with which no filter's sum can leave 32 bits."""
+    largest = int(np.abs(weights.astype(np.int64)).sum((1, 2, 3)).max())
+    return ((1 << 31) - 1) // max(largest, 1)
 
 
 def weight_kinds(weights: np.ndarray) -> dict[str, float]:
@@ -208,5 +222,5 @@ def view_of(blocking, images, out_height, out_width, kernel, stride, dilation) -
     """A layer's :class:`~.tiling.View`: pointwise layers in one row, no stride along an axis without neighbourhood."""
     if blocking == "folded" or tuple(kernel) == (1, 1):
         return View(1, 1, images * out_height * out_width, (1, 1), (1, 1), (1, 1))
-    stride = tuple(1 if k == 1 else s for k, s in zip(kernel, stride))
+    stride = tuple(1 if k == 1 else s for k, s in zip(kernel, stride, strict=True))
     return View(images, out_height, out_width, tuple(kernel), stride, tuple(dilation))

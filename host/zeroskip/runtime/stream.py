@@ -1,14 +1,15 @@
 """Programs: the packet streams of one part of a layer, for maps of one size.
 
-Everything but the activations is the same for every run of a layer, so the stream is built once as a
-template; a run copies it and fills in the activations with one indexed assignment.  Within a transfer the
-activations of the next tile group stand between the runs of the present one, in the other half of the
-column memory, where two tiles fit.
+Everything but the activations is the same for every run of a layer, so a stream is built once as a
+template; a run copies it and fills in the activations with one indexed assignment.  Where two tiles fit
+the column memory, the activations of the next tile group stand between the runs of the present one and
+go to the other half, so that loading and computing overlap.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from ..errors import InputError
 from ..hardware.config import Config
 from ..hardware.packets import ACT_HEADER, KIND_ACT, KIND_RUN, RUN_HEADER_0, RUN_HEADER_1, Field
 from .program import ConvPlan, Part
-from .tiling import DMA_LIMIT, Tile, View, choose_tile
+from .tiling import DMA_LIMIT, Tile, View
 
 _BEATS = DMA_LIMIT // 8
 
@@ -26,13 +27,13 @@ class Transfer:
     """One DMA transfer: some tile groups, some runs of each.
 
     Attributes:
-        words: uint64 (n,), the stream with activations and zero points zero.
-        headers: int64, indices of the ACT headers in ``words``.
-        position: int32 (a,), index in ``words`` of each column, work group by work group.
-        source: int32 (a,), the column of the layer's input that belongs there.
-        groups: tile groups (first, end).
-        runs: runs of the part (first, end).
-        last_wgs: work groups in use in this transfer's last tile group.
+        words: uint64 (n,), the stream, with zeros for activations and zero points.
+        headers: int32, indices of the ACT headers in ``words``.
+        position: int32 (a,), index in ``words`` of the first beat of each column of each work group.
+        source: int32 (a,), the column of the input image that belongs there.
+        groups: tile groups, first and end.
+        runs: runs of the part, first and end.
+        last_wgs: work groups in use in the transfer's last tile group.
         out_beats: beats of sums it returns.
     """
 
@@ -57,48 +58,183 @@ class Program:
 
     @property
     def pixel_groups(self) -> int:
-        """Times every run's steps are replayed: tile groups x pixels of a tile."""
+        """How often every run's steps are replayed: tile groups times pixels of a tile."""
         return self.tile.groups * self.tile.height * self.tile.width
 
 
-def build(plan: ConvPlan, part: Part, view: View, pixels: np.ndarray, blocks: int, act_format: int) -> Program:
-    """Build a part's program.
+def stream_beats(config: Config, part: Part, tile: Tile, act_format: int) -> int:
+    """Input beats of a part's program, nearly."""
+    columns = tile.size * config.wgs * config.column_beats(act_format)
+    return tile.groups * (columns + part.words.size + 3 * len(part.steps))
+
+
+def build(
+    plan: ConvPlan, part: Part, view: View, tile: Tile, pixels: np.ndarray, image: tuple[int, int], act_format: int
+) -> Program:
+    """Build a part's :class:`Program`.
 
     Args:
-        plan, part: what to build.
-        view: the layer as the engine sees it.
-        pixels: int32 (images, height, width), the input pixel at every place of the padded maps; the number
-            after the last input pixel stands for a pixel of zeros.
-        blocks: channel blocks of an input pixel.
+        plan, part, view, tile: what to build.
+        pixels: int32 (images, height, width), the input pixel at every place of the padded maps.
+        image: pixels of the input, and channel blocks of a pixel; pixel number ``image[0]`` is all zeros.
         act_format: 0 for bytes, 1 for 16-bit activations.
 
     Raises:
-        InputError: not even one output pixel fits the build.
+        InputError: a tile exceeds what one DMA transfer can move.
     """
     config = plan.config
-    tile = choose_tile(config, view, part.layout, part.steps, act_format)
     words = _with_offsets(config, part, part.layout.offsets(view.kernel, view.dilation, tile.pitch))
-    source = _sources(part, view, tile, pixels, blocks)
+    source = _sources(part, view, tile, pixels, image)
+    transfers = tuple(
+        _transfer(plan, part, view, tile, words, source, groups, runs, act_format)
+        for groups, runs in _spans(plan, part, tile, act_format)
+    )
+    return Program(part, view, tile, transfers)
 
-    # Cut into transfers: whole tile groups if one fits, else a share of the runs at a time.
+
+def _with_offsets(config: Config, part: Part, offsets: np.ndarray) -> np.ndarray:
+    """Step records with their column offsets filled in."""
+    words = part.words.copy()
+    for slot in range(config.window):
+        column = part.slots[:, slot]
+        offset = np.where(column < 0, 0, offsets[column] % config.columns).astype(np.uint64)
+        word, shift = divmod(slot * config.slot_w, 64)
+        words[:, word] |= offset << np.uint64(shift)
+        if shift + config.column_w > 64:
+            words[:, word + 1] |= offset >> np.uint64(64 - shift)
+    return words
+
+
+def _sources(part: Part, view: View, tile: Tile, pixels: np.ndarray, image: tuple[int, int]) -> np.ndarray:
+    """Input column at every address of every rectangle: int32 (rectangles, tile.size)."""
+    zero, blocks = image
+    stride, extent, layout = view.stride, view.extent, part.layout
+    height = (tile.height - 1) * stride[0] + extent[0]
+    width = (tile.width - 1) * stride[1] + extent[1]
+    y = np.arange(tile.rows)[:, None] * (tile.height * stride[0]) + np.arange(height)
+    x = np.arange(tile.columns)[:, None] * (tile.width * stride[1]) + np.arange(width)
+    # Rectangles at the edge may reach beyond the map: zeros there, and nobody looks at their sums.
+    size = max(y.max() + 1, pixels.shape[1]), max(x.max() + 1, pixels.shape[2])
+    beyond = np.full((view.images, *size), zero, np.int32)
+    beyond[:, : pixels.shape[1], : pixels.shape[2]] = pixels
+    found = beyond[:, y[:, None, :, None], x[None, :, None, :]].reshape(-1, height, width)
+    columns = np.full((*found.shape, layout.step), zero * blocks, np.int32)
+    columns[..., : layout.blocks] = found[..., None] * np.int32(blocks)
+    columns[..., : layout.blocks] += np.arange(part.block0, part.block0 + layout.blocks, dtype=np.int32)
+    rows = np.full((len(found), height, tile.pitch), zero * blocks, np.int32)
+    rows[:, :, : width * layout.step] = columns.reshape(len(found), height, -1)
+    return rows.reshape(len(found), -1)[:, : tile.size]
+
+
+def _spans(plan: ConvPlan, part: Part, tile: Tile, act_format: int):
+    """Cut a program into transfers: (tile groups, runs), each (first, end)."""
+    config = plan.config
     wgs = config.wgs if tile.groups > 1 else tile.last_wgs
     columns = tile.size * wgs * config.column_beats(act_format)
-    run_beats = 2 + part.steps.astype(np.int64) * config.step_beats
-    out_run = tile.height * tile.width * -(-wgs * config.filters // 2)
-    if columns + run_beats.max() + 2 > _BEATS or out_run > _BEATS:
-        raise InputError(f"layer {plan.name!r}: one tile exceeds a DMA transfer of {DMA_LIMIT} bytes")
-    group_in = columns + int(run_beats.sum()) + len(run_beats) + 2
-    group_out = out_run * len(run_beats)
-    at_once = min(tile.groups, _BEATS // group_in, _BEATS // group_out)
-    transfers = []
+    runs = 3 + part.steps.astype(np.int64) * config.step_beats  # with the header of the ACT packet that may follow
+    sums = tile.height * tile.width * -(-wgs * config.filters // 2)
+    at_once = min(tile.groups, _BEATS // (columns + int(runs.sum()) + 1), _BEATS // (sums * len(runs)))
     if at_once:
-        pieces = -(-tile.groups // at_once)
-        bounds = np.linspace(0, tile.groups, pieces + 1).astype(int)
-        spans = [((a, b), (0, len(run_beats))) for a, b in zip(bounds, bounds[1:])]
-    else:
-        share = np.maximum((np.cumsum(run_beats + 1) + columns) // _BEATS, np.arange(1, len(run_beats) + 1) * out_run // _BEATS)
-        cuts = _cuts(run_beats + 1, _BEATS - columns - 2, _BEATS // out_run)
-        spans = [((g, g + 1), cut) for g in range(tile.groups) for cut in cuts]
-    for groups, runs in spans:
-        transfers.append(_transfer(plan, part, view, tile, words, source, groups, runs, act_format))
-    return Program(part, view, tile, tuple(transfers))
+        bounds = np.linspace(0, tile.groups, -(-tile.groups // at_once) + 1).astype(int).tolist()
+        return [(span, (0, len(runs))) for span in pairwise(bounds)]
+    # Not even one tile group: one at a time, and some of its runs at a time.
+    room = (_BEATS - columns - 1) // 2
+    if room < runs.max() or sums > _BEATS // 2:
+        raise InputError(f"layer {plan.name!r}: one tile exceeds a DMA transfer of {DMA_LIMIT} bytes")
+    share = np.cumsum(runs) // room + (np.arange(1, len(runs) + 1, dtype=np.int64)) * sums // (_BEATS // 2)
+    bounds = [0, *(np.flatnonzero(np.diff(share)) + 1).tolist(), len(runs)]
+    return [((group, group + 1), span) for group in range(tile.groups) for span in pairwise(bounds)]
+
+
+def _transfer(plan, part, view, tile, words, source, groups, runs, act_format) -> Transfer:
+    config = plan.config
+    beats = config.column_beats(act_format)
+    steps = part.steps[runs[0] : runs[1]].astype(np.int64)
+    step0 = int(part.steps[: runs[0]].sum())
+    payload = words[step0 : step0 + steps.sum()].ravel()
+    wgs = np.full(groups[1] - groups[0], config.wgs, np.int64)
+    if groups[1] == tile.groups:
+        wgs[-1] = tile.last_wgs
+    page = np.arange(len(wgs)) % 2 if tile.double else np.zeros(len(wgs), np.int64)
+    base = page * (config.columns // 2)
+
+    # Columns of the next tile that follow each run.  None follow the first: until it starts, the previous
+    # tile may still be in use, and it would keep the second run waiting behind it.
+    follow = np.zeros(len(steps), np.int64)
+    first = 1 if tile.double and len(steps) > 1 else len(steps) - 1
+    until = np.cumsum(steps[first:]) * tile.size // steps[first:].sum()
+    follow[first:] = np.diff(until, prepend=0)
+    start = np.cumsum(follow) - follow
+
+    # Where everything stands: ACT, then for every tile group and run: RUN, [ACT].
+    length = np.zeros((len(wgs), len(steps), 2), np.int64)
+    length[:, :, 0] = 2 + steps * config.step_beats
+    length[:-1, :, 1] = (follow > 0) * (1 + follow * wgs[1:, None] * beats)
+    first_beats = 1 + tile.size * wgs[0] * beats
+    at = (first_beats + np.cumsum(length) - length.ravel()).reshape(length.shape)
+    run_at, act_at = at[:, :, 0], at[:-1, :, 1]
+    stream = np.zeros(first_beats + length.sum(), np.uint64)
+
+    last = np.zeros(run_at.shape, np.int64)
+    last[-1, -1] = 1
+    stream[run_at] = _header(
+        RUN_HEADER_0, kind=KIND_RUN, page=page[:, None], skip=int(plan.activation_skip), last=last,
+        wgs=wgs[:, None], steps=steps, base=base[:, None],
+    )  # fmt: skip
+    dx, dy = view.stride[1] * part.layout.step, view.stride[0] * tile.pitch
+    stream[run_at + 1] = _header(
+        RUN_HEADER_1, nx=tile.width, ny=tile.height, dx=dx % config.columns, dy=dy % config.columns
+    )
+    run = np.repeat(np.arange(len(steps)), steps * config.step_beats)
+    within = np.arange(len(payload)) - ((np.cumsum(steps) - steps) * config.step_beats)[run]
+    stream[run_at[:, run] + (2 + within)] = payload
+
+    stream[0] = _act_header(page[0], act_format, wgs[0], base[0], tile.size)
+    present = np.flatnonzero(follow)
+    stream[act_at[:, present]] = _act_header(
+        page[1:, None], act_format, wgs[1:, None], base[1:, None] + start[present], follow[present]
+    )
+    headers = np.concatenate([[0], act_at[:, present].ravel()])
+
+    run = np.repeat(np.arange(len(steps)), follow)  # the run before each column of the next tile
+    within = np.arange(tile.size) - start[run]
+    position = [1 + np.arange(tile.size * wgs[0]) * beats]
+    # The last tile group apart: it may use fewer work groups.
+    for rows in (slice(0, len(wgs) - 2), slice(max(len(wgs) - 2, 0), len(wgs) - 1)):
+        if act_at[rows].size:
+            count = wgs[1:][rows][0]
+            column = within[:, None] * count + np.arange(count)
+            position.append((act_at[rows][:, run, None] + (1 + column * beats)).ravel())
+    full = len(wgs) if wgs[-1] == config.wgs else len(wgs) - 1
+    rectangle = groups[0] * config.wgs
+    dealt = source[rectangle : rectangle + full * config.wgs].reshape(full, config.wgs, tile.size).transpose(0, 2, 1)
+    rest = source[rectangle + full * config.wgs :][: 0 if full == len(wgs) else wgs[-1]]
+    return Transfer(
+        stream,
+        headers.astype(np.int32),
+        np.concatenate(position).astype(np.int32),
+        np.concatenate([dealt.ravel(), rest.T.ravel()]),
+        groups,
+        runs,
+        int(wgs[-1]),
+        int(tile.height * tile.width * len(steps) * (-(-wgs * config.filters // 2)).sum()),
+    )
+
+
+def _act_header(page, act_format, wgs, address, count):
+    return _header(
+        ACT_HEADER, kind=KIND_ACT, page=page, format=act_format, wgs=wgs, address=address, count=count, zero_point=0
+    )
+
+
+def _header(fields: tuple[Field, ...], **values) -> np.ndarray:
+    """Header beats: ``packets.encode`` for arrays that broadcast."""
+    word = np.uint64(0)
+    for field in fields:
+        value = np.asarray(values.pop(field.name))
+        if value.size and not 0 <= value.min() <= value.max() < 1 << field.width:
+            raise ValueError(f"{field.name} = {value.min()} to {value.max()} does not fit {field.width} bits")
+        word = word | value.astype(np.uint64) << np.uint64(field.low)
+    if values:
+        raise ValueError(f"no field {sorted(values)[0]!r}")
+    return word

@@ -22,6 +22,9 @@ DMA_LIMIT = (1 << 26) - 1
 _RATE = 1024 / 960  # cycles per beat of a memory port that loses some to refresh and page misses
 
 
+_TRAFFIC_COST = 0.1  # of a cycle, for a cycle of the input stream that computing hides
+
+
 @dataclass(frozen=True)
 class View:
     """A layer as the engine sees it: maps with their padding, and a kernel that walks over them.
@@ -40,7 +43,7 @@ class View:
     @property
     def extent(self) -> tuple[int, int]:
         """Rows and columns of pixels one output pixel needs."""
-        return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilation))
+        return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
 
 
 class Layout(NamedTuple):
@@ -97,11 +100,6 @@ class Tile:
     cycles: float
 
 
-def fits(config: Config, view: View, layout: Layout) -> bool:
-    """Does a tile of a single output pixel fit the activation memory?"""
-    return layout.size(*view.extent) <= config.columns
-
-
 def choose_tile(config: Config, view: View, layout: Layout, steps: np.ndarray, act_format: int) -> Tile:
     """The tile size with the fewest modelled cycles.
 
@@ -143,12 +141,12 @@ def choose_tile(config: Config, view: View, layout: Layout, steps: np.ndarray, a
 
     legal = (size <= config.columns) & (pixels * drain * 8 <= DMA_LIMIT) & (width < 1 << 16) & (height < 1 << 16)
     if not legal.any():
-        raise InputError(
-            f"one output pixel needs {size.flat[0]} columns; accepted by this build: {config.columns}"
-        )
+        raise InputError(f"one output pixel needs {size.flat[0]} columns; accepted by this build: {config.columns}")
     cycles = np.where(legal, cycles, np.inf)
-    # Among equals the smaller tile: less memory, earlier first sums.
-    at = np.unravel_index(np.argmin(cycles + 1e-6 * size), cycles.shape)
+    # Traffic counts a little even where it hides behind computing: runs differ in length, zero activations
+    # shorten them, and a stream that is only just fast enough on average makes some of them wait.
+    traffic = (schedules + load) * groups
+    at = np.unravel_index(np.argmin(cycles + _TRAFFIC_COST * traffic), cycles.shape)
     full = np.broadcast_arrays(height, width, rows, columns, groups, rectangles, in_width, size)
     h, w, tile_rows, tile_columns, tile_groups, count, pixels_in, tile_size = (int(a[at]) for a in full)
     return Tile(
@@ -159,5 +157,7 @@ def choose_tile(config: Config, view: View, layout: Layout, steps: np.ndarray, a
 
 def _sizes(length: int) -> np.ndarray:
     """Sizes worth trying: for every number of pieces, the smallest size that needs no more pieces."""
-    pieces = np.arange(1, length + 1) if length <= 4096 else np.unique(np.geomspace(1, length, 4096).astype(np.int64))
+    pieces = np.arange(1, length + 1, dtype=np.int64)
+    if length > 4096:
+        pieces = np.unique(np.geomspace(1, length, 4096).astype(np.int64))
     return np.unique(-(-length // pieces))

@@ -1,0 +1,84 @@
+"""zeroskip: run a trained CNN on an FPGA without spending a cycle on a zero.
+
+``import zeroskip`` needs NumPy only; each function imports what it needs when it is called.
+"""
+
+from __future__ import annotations
+
+from .hardware.config import Config
+
+__version__ = "0.1.0"
+__all__ = ["Config", "__version__", "compile", "conv2d", "load", "open_device"]
+
+
+def open_device(kind, config="tiny", **options):
+    """Open a device: "sim" (Verilated RTL), "model" (fast cycle model) or "board" (PYNQ-Z2).
+
+    See :func:`zeroskip.devices.open_device`.
+    """
+    from .devices import open_device
+
+    return open_device(kind, config, **options)
+
+
+def conv2d(
+    dev,
+    x,
+    w,
+    stride=(1, 1),
+    padding=(0, 0, 0, 0),
+    dilation=(1, 1),
+    groups=1,
+    mode="combined",
+    activation_skip=True,
+):
+    """One convolution on a device: exact sums and the engine's counters.
+
+    Args:
+        dev: from :func:`open_device`.
+        x: int16 (N, C, H, W), zero point subtracted; magnitudes up to ``dev.config.act_max``.
+        w: int8 (K, C/groups, R, S).
+        stride, dilation: (rows, columns).
+        padding: (top, left, bottom, right), with zeros.
+        groups: divides C and K.
+        mode: "dense", "zero_skip" or "combined".
+        activation_skip: drop steps that only meet zero activations.
+
+    Returns:
+        int32 sums (N, K, OH, OW), :class:`~zeroskip.runtime.counters.Counters`.
+
+    Raises:
+        InputError: wrong types, shapes or ranges.
+        DeviceError: the device reports an error or does not answer.
+    """
+    from .compiler.conv import compile_conv
+    from .runtime.conv import run_plan
+
+    plan = compile_conv(
+        dev.config,
+        w,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        mode=mode,
+        activation_skip=activation_skip,
+    )
+    return run_plan(dev, plan, x)
+
+
+def compile(onnx, config="tiny", calibration=None, **options):
+    """Compile an ONNX file into a :class:`~zeroskip.runtime.network.Model`.
+
+    See :func:`zeroskip.compiler.network.compile` for the options.
+    """
+    from .compiler.network import compile
+
+    return compile(onnx, config, calibration, **options)
+
+
+def load(path):
+    """Load a model from a ``.zsk`` file; see :func:`zeroskip.runtime.zsk.load`."""
+    from .runtime.zsk import load
+
+    return load(path)

@@ -1,0 +1,183 @@
+"""A pynq ``Device`` without a board: memory, address map, clocks and metadata of the simulated PYNQ-Z2.
+
+``pynq.Overlay``, ``allocate``, ``MMIO`` and ``pynq.lib.dma.DMA`` run on it unmodified.  A subclass
+supplies the registers behind the bus: the Verilated design (sim.py) or the cycle model (model.py).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import tempfile
+import weakref
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import DeviceError
+from ..hardware.config import Config
+from ..hardware.registers import DMA_BASE, DMA_RANGE, ENGINE_BASE, ENGINE_RANGE
+from ..runtime.pynq_import import import_pynq, quiet
+from .hwh import FCLK_DIVISORS, handoff
+from .memory import MEMORY_BASE, MEMORY_SIZE, MemoryModel
+
+import_pynq()
+
+from pynq.buffer import PynqBuffer  # noqa: E402  after import_pynq, which keeps its warnings quiet
+from pynq.metadata.runtime_metadata_parser import RuntimeMetadataParser  # noqa: E402
+from pynq.pl_server.device import Device  # noqa: E402
+from pynqmetadata.frontends import Metadata  # noqa: E402
+
+PAGE = 4096
+ENGINE_PORT, DMA_PORT = 0, 1
+SLCR_BASE, SLCR_RANGE = 0xF800_0000, 0x1000
+
+
+def _slcr_after_boot() -> dict[int, int]:
+    """The clock registers pynq reads: PLLs of 1300, 1050 and 1000 MHz from 50 MHz, CPU 650 MHz, FCLKs 100 MHz."""
+    registers = {0x100: 26 << 12, 0x104: 21 << 12, 0x108: 20 << 12, 0x120: 2 << 8}
+    divisor0, divisor1 = FCLK_DIVISORS
+    return registers | {offset: divisor0 << 8 | divisor1 << 20 for offset in (0x170, 0x180, 0x190, 0x1A0)}
+
+
+class _Pages:
+    """First-fit allocator of whole pages, as contiguous as the board's CMA."""
+
+    def __init__(self, size: int) -> None:
+        self.free = [(0, size)]
+
+    def take(self, nbytes: int) -> int:
+        size = max(PAGE, -(-nbytes // PAGE) * PAGE)
+        for index, (start, length) in enumerate(self.free):
+            if length >= size:
+                self.free[index : index + 1] = [(start + size, length - size)] if length > size else []
+                return start
+        raise DeviceError(
+            f"simulated memory exhausted: {nbytes} bytes asked for, largest free block "
+            f"{max((length for _, length in self.free), default=0)} of {MEMORY_SIZE}; release buffers or send less at once"
+        )
+
+    def give(self, start: int, nbytes: int) -> None:
+        size = max(PAGE, -(-nbytes // PAGE) * PAGE)
+        merged: list[tuple[int, int]] = []
+        for block in sorted([*self.free, (start, size)]):
+            if merged and sum(merged[-1]) == block[0]:
+                merged[-1] = (merged[-1][0], merged[-1][1] + block[1])
+            else:
+                merged.append(block)
+        self.free = merged
+
+
+class SimulatedDevice(Device):
+    """What all simulated devices share.
+
+    The processor's caches are simulated as a second copy of memory: what the host writes reaches the
+    device by ``flush`` and what the device writes reaches the host by ``invalidate``, so a driver that
+    forgets one of them fails here as it would on the board.
+    """
+
+    arch = "armv7l"
+
+    def __init__(self, name: str, config: Config, memory: MemoryModel) -> None:
+        super().__init__(name)
+        self.name = name
+        self.config = config
+        self.memory = memory
+        self.capabilities = {"REGISTER_RW": True}
+        self._maps = (mmap.mmap(-1, MEMORY_SIZE), mmap.mmap(-1, MEMORY_SIZE))
+        self._cache, self.ram = (np.frombuffer(block, np.uint8) for block in self._maps)
+        self._pages = _Pages(MEMORY_SIZE)
+        self._slcr = _slcr_after_boot()
+        self._folder = tempfile.TemporaryDirectory(prefix="zeroskip-")
+        self.bitstream = Path(self._folder.name) / f"zeroskip_{config.name}.bit"
+        self.bitstream.touch()
+        self.bitstream.with_suffix(".hwh").write_text(handoff(config))
+
+    # -- what a subclass supplies ----------------------------------------------------------------
+    def read_port(self, port: int, offset: int) -> int:
+        """One 32-bit register of the engine (ENGINE_PORT) or the DMA (DMA_PORT)."""
+        raise NotImplementedError
+
+    def write_port(self, port: int, offset: int, value: int) -> None:
+        raise NotImplementedError
+
+    # -- registers -------------------------------------------------------------------------------
+    def _decode(self, address: int) -> tuple[int, int]:
+        for port, base, size in ((ENGINE_PORT, ENGINE_BASE, ENGINE_RANGE), (DMA_PORT, DMA_BASE, DMA_RANGE)):
+            if base <= address < base + size:
+                return port, address - base
+        raise DeviceError(
+            f"bus error: nothing at address 0x{address:08X}; engine at 0x{ENGINE_BASE:08X}, DMA at 0x{DMA_BASE:08X}"
+        )
+
+    def read_registers(self, address: int, length: int) -> bytes:
+        """``length`` bytes from a register address, as the processor's bus would."""
+        words = []
+        for at in range(address, address + length, 4):
+            if 0 <= at - SLCR_BASE < SLCR_RANGE:
+                words.append(self._slcr.get(at - SLCR_BASE, 0))
+            else:
+                words.append(self.read_port(*self._decode(at)))
+        return np.array(words, "<u4").tobytes()[:length]
+
+    def write_registers(self, address: int, data: bytes) -> None:
+        """Whole 32-bit words to a register address."""
+        for index, word in enumerate(np.frombuffer(bytes(data), "<u4").tolist()):
+            at = address + 4 * index
+            if 0 <= at - SLCR_BASE < SLCR_RANGE:
+                self._slcr[at - SLCR_BASE] = word
+            else:
+                self.write_port(*self._decode(at), word)
+
+    # -- memory ----------------------------------------------------------------------------------
+    def allocate(self, shape, dtype, cacheable=True, **kwargs) -> PynqBuffer:
+        """A physically contiguous buffer; with ``cacheable=False`` it needs no flush or invalidate.
+
+        Raises:
+            DeviceError: the simulated memory is full.
+        """
+        dtype = np.dtype(dtype)
+        nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        start = self._pages.take(nbytes)
+        block = (ctypes.c_char * max(nbytes, 1)).from_buffer(self._maps[0 if cacheable else 1], start)
+        # Views keep the block alive, not the buffer they were cut from.
+        weakref.finalize(block, self._pages.give, start, nbytes)
+        return PynqBuffer(
+            shape, dtype, buffer=block, device=self, device_address=MEMORY_BASE + start, bo=start, coherent=not cacheable
+        )
+
+    def _span(self, virtual_address: int, nbytes: int) -> slice:
+        start = virtual_address - self._cache.ctypes.data
+        if not 0 <= start <= start + nbytes <= MEMORY_SIZE:
+            raise DeviceError("flush or invalidate of memory that this device did not allocate")
+        return slice(start, start + nbytes)
+
+    def flush(self, bo, offset, virtual_address, nbytes) -> None:
+        """Host's view to device's."""
+        span = self._span(virtual_address, nbytes)
+        self.ram[span] = self._cache[span]
+
+    def invalidate(self, bo, offset, virtual_address, nbytes) -> None:
+        """Device's view to host's."""
+        span = self._span(virtual_address, nbytes)
+        self._cache[span] = self.ram[span]
+
+    # -- what pynq.Overlay asks for --------------------------------------------------------------
+    def get_bitfile_metadata(self, bitfile_name: str, partial: bool = False) -> RuntimeMetadataParser:
+        """Metadata from the .hwh beside the bitstream."""
+        with quiet():
+            return RuntimeMetadataParser(Metadata(input=str(Path(bitfile_name).with_suffix(".hwh"))))
+
+    def download(self, bitstream, parser=None) -> None:
+        """There is nothing to load: the design is the one this device was made for."""
+        self.post_download(bitstream, parser, self.name)
+
+    def shutdown(self) -> None:
+        """No AXI connections to shut down."""
+
+    def gen_cache(self, bitstream, parser=None) -> None:
+        """The metadata is cheap; it is not cached."""
+
+    def close(self) -> None:
+        """Gives the device's files back; memory goes when the last buffer does."""
+        self._folder.cleanup()

@@ -1,0 +1,71 @@
+"""Check the Verilog with Verilator's strictest warnings, in every geometry that changes its structure.
+
+``python -m zeroskip.hardware.lint`` prints one line per case and what Verilator says where it objects
+(exit status 1).
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from ..devices.sim_build import find_verilator
+from ..errors import ToolError
+from .config import BUILTIN, LOOKAHEAD, Config
+from .verilog import rtl_folder
+
+
+def cases() -> Iterator[tuple[str, str, Config]]:
+    """(label, top module, configuration) of everything that is checked."""
+    for name, config in BUILTIN.items():
+        yield name, "zeroskip_core", config
+    tiny = BUILTIN["tiny"]
+    for mux in LOOKAHEAD:
+        for act_w in (9, 16):
+            yield f"mux {mux}, {act_w} bits", "zeroskip_core", dataclasses.replace(tiny, mux=mux, act_w=act_w)
+    for field, value in (("filters", 4), ("wgs", 1), ("wgs", 3), ("lanes", 4), ("lanes", 16), ("scan", 1), ("scan", 8)):
+        yield f"{field} = {value}", "zeroskip_core", dataclasses.replace(tiny, **{field: value})
+    for name, config in BUILTIN.items():
+        yield name, "zeroskip_sim", config
+
+
+def lint(top: str, config: Config) -> str:
+    """What Verilator says of ``top`` and everything below it; empty when it is content.
+
+    Raises:
+        ToolError: Verilator is not installed.
+    """
+    command, _ = find_verilator()
+    folder = rtl_folder()
+    parameters = {**config.rtl_parameters(), "CONFIG_HASH": f"32'd{config.hash}"}
+    run = subprocess.run(
+        [command, "--lint-only", "-Wall", "--quiet", "--top-module", top]
+        + [f"-G{name}={value}" for name, value in parameters.items()]
+        + [f"-I{path}" for path in sorted(folder.iterdir()) if path.is_dir()]
+        + [next(folder.glob(f"*/{top}.v"))],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    return run.stdout if run.returncode else ""
+
+
+def main(argv: list[str] | None = None) -> int:
+    argparse.ArgumentParser(prog="python -m zeroskip.hardware.lint", description=__doc__.split("\n")[0]).parse_args(argv)
+    failed = 0
+    try:
+        for label, top, config in cases():
+            said = lint(top, config)
+            failed += bool(said)
+            print(f"{top} {label}: {'FAILED' if said else 'ok'}\n{said}".rstrip(), flush=True)
+    except ToolError as error:
+        print(f"lint: {error}", file=sys.stderr)
+        return 2
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
