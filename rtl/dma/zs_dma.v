@@ -81,11 +81,13 @@ wire [31:0] read_data;
 reg  resetting_reg;
 wire mm2s_reset_request;
 wire s2mm_reset_request;
+wire movers_quiet = !mm2s_active && !s2mm_active;
+wire rst_movers = rst || (resetting_reg && movers_quiet);
 
 always @(posedge clk) begin
     if (mm2s_reset_request || s2mm_reset_request) begin
         resetting_reg <= 1'b1;
-    end else if (!mm2s_active && !s2mm_active) begin
+    end else if (movers_quiet) begin
         resetting_reg <= 1'b0;
     end
     if (rst) begin
@@ -195,7 +197,7 @@ zs_dma_mm2s #(
     .DEPTH(MM2S_DEPTH)
 ) mm2s (
     .clk(clk),
-    .rst(rst),
+    .rst(rst_movers),
     .start(mm2s_start),
     .stop(mm2s_stop),
     .address(mm2s_address),
@@ -222,7 +224,7 @@ zs_dma_s2mm #(
     .DEPTH(S2MM_DEPTH)
 ) s2mm (
     .clk(clk),
-    .rst(rst),
+    .rst(rst_movers),
     .start(s2mm_start),
     .stop(s2mm_stop),
     .address(s2mm_address),

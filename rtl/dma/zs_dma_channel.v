@@ -47,7 +47,7 @@ reg        start_reg;
 reg [31:0] address_reg;
 reg [25:3] length_reg;
 
-wire ready = run_reg && !active && !start_reg && !resetting;
+wire ready = run_reg && !active && !start_reg && !done && !resetting;
 wire write_length = write_en && write_addr == LENGTH && ready;
 wire legal = write_data[25:0] != 26'd0 && write_data[2:0] == 3'd0 && address_reg[2:0] == 3'd0;
 wire error = err_int || err_slv || err_dec || (write_length && !legal);

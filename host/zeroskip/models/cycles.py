@@ -42,12 +42,19 @@ def simulate(config: Config, words: np.ndarray, memory: MemoryModel | None = Non
         DeviceError: nothing moves any more; cannot happen unless the model and a stream disagree.
     """
     executed = trident.execute(config, words)
-    reads, writes, gates = dma.states(memory or MemoryModel(), len(words), len(executed.out))
+    memory = memory or MemoryModel()
+    read_seed, write_seed, in_seed, out_seed = memory.seeds()
+    # The driver's buffers begin on pages, so bursts are aligned as from address 0.
+    reads = dma.mm2s_init(0, len(words), memory.read_latency, memory.rate, memory.stall, read_seed)
+    writes = dma.s2mm_init(0, len(executed.out), memory.write_latency, memory.rate, memory.stall, write_seed)
+    gate_in = dma.throttle_init(memory.stream_stall, in_seed)
+    gate_out = dma.throttle_init(memory.stream_stall, out_seed)
     timed = np.zeros(len(_TIMED), np.int64)
     levels = (config.lanes - 1).bit_length()
     done = _clock(
         _packet_table(config, words), executed.live, len(executed.out), levels,
-        -(-config.wgs * config.filters // 2), drain_depth(config), reads, writes, gates, timed,
+        -(-config.wgs * config.filters // 2), drain_depth(config), reads, writes, gate_in, gate_out,
+        timed,
     )  # fmt: skip
     if not done:
         raise DeviceError(f"the cycle model stands still after {timed[0]} cycles")
@@ -87,7 +94,7 @@ _POPCOUNT = np.array([bin(byte).count("1") for byte in range(256)], np.int64)
 
 
 @njit(cache=True)
-def _clock(packets, live, out_beats, levels, most_sums, depth, reads, writes, gates, timed):
+def _clock(packets, live, out_beats, levels, most_sums, depth, reads, writes, gate_in, gate_out, timed):
     # Every value is what the register holds at the start of the cycle; `..._next` or an update at the end of the
     # loop body is the clock edge.
     # -- loader
@@ -133,10 +140,10 @@ def _clock(packets, live, out_beats, levels, most_sums, depth, reads, writes, ga
                         ready = False
         else:
             ready = beat == 1 or not slot_valid[half]
-        beat_in = offered and ready and dma.throttle_open(gates[0])
+        beat_in = offered and ready and dma.throttle_open(gate_in)
         accepts = dma.s2mm_ready(writes)
         sums_offered = stored > 0
-        beat_out = sums_offered and accepts and dma.throttle_open(gates[1])
+        beat_out = sums_offered and accepts and dma.throttle_open(gate_out)
         beat_last = beat_out and sent_beats == out_beats - 1
 
         ask = running and credits > 0
@@ -253,8 +260,8 @@ def _clock(packets, live, out_beats, levels, most_sums, depth, reads, writes, ga
                 packet, beat = packet + 1, 0
 
         # ---- the other side of both streams ------------------------------------------------------
-        dma.throttle_clock(gates[0], offered, ready)
-        dma.throttle_clock(gates[1], sums_offered, accepts)
+        dma.throttle_clock(gate_in, offered, ready)
+        dma.throttle_clock(gate_out, sums_offered, accepts)
         dma.mm2s_clock(reads, beat_in)
         dma.s2mm_clock(writes, beat_out, beat_last)
         if beat_in or beat_out or busy:

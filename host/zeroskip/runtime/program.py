@@ -48,6 +48,7 @@ class Part:
     slots: np.ndarray
     words: np.ndarray
 
+
 _ARRAYS = {
     "filters": (np.int32, 2),
     "steps": (np.int32, 1),

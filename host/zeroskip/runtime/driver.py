@@ -1,0 +1,282 @@
+"""The one driver of the accelerator: pynq's Overlay, allocate, DMA and MMIO, on the board and simulated."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError, DeviceError, DeviceTimeout, InputError
+from ..hardware.config import Config
+from ..hardware.packets import decode
+from ..hardware.registers import BY_NAME, COUNTER_MAX, COUNTER_NAMES, ERRORS, config_words
+from .counters import Counters
+from .pynq_import import import_pynq, quiet
+
+BEAT_BYTES = 8
+
+_ENGINE_VLNV = "zeroskip:zeroskip:zeroskip_core"
+_DMA_VLNV = "xilinx.com:ip:axi_dma"
+
+# AXI DMA, direct register mode (PG021).
+_MM2S, _S2MM = 0x00, 0x30
+_DMACR, _DMASR, _LENGTH = 0x00, 0x04, 0x28
+_RUN, _RESET = 1 << 0, 1 << 2
+_HALTED, _IDLE = 1 << 0, 1 << 1
+_DMA_ERRORS = {
+    4: "DMAIntErr: wrong length or alignment, or more data than the transfer asked for",
+    5: "DMASlvErr: memory answered with an error",
+    6: "DMADecErr: no memory at the address",
+}
+_ERROR_BITS = sum(1 << bit for bit in _DMA_ERRORS)
+
+_PROGRESS = ("BEATS_IN", "BEATS_OUT", "BUSY", "DEAD_STEPS")
+"""Registers of which at least one changes as long as the engine gets on."""
+
+_SPINS = 200
+"""Polls before the driver starts to give the processor away between them."""
+
+
+class Accelerator:
+    """An open accelerator; get one from :func:`zeroskip.open_device`.
+
+    Args:
+        kind: "sim", "model" or "board", for messages.
+        config: the hardware this program was compiled for.
+        bitstream: path given to ``pynq.Overlay``.
+        device: pynq device to load it on; None for pynq's own.
+        timeout: seconds without progress after which a run is given up.
+
+    Raises:
+        ConfigError: the hardware is another one; the message names the fields that differ.
+        DeviceError: the hardware is not a zeroskip accelerator or does not answer.
+    """
+
+    def __init__(self, kind: str, config: Config, bitstream: str, device: Any = None, timeout: float = 10.0) -> None:
+        if not timeout > 0:
+            raise InputError(f"timeout = {timeout!r}; accepted: a number of seconds above 0")
+        self.kind = kind
+        self.config = config
+        self.timeout = timeout
+        self._device = device
+        pynq = import_pynq()
+        with quiet():
+            self.overlay = pynq.Overlay(bitstream, device=device)
+            self._engine = self._ip(_ENGINE_VLNV)
+            self._dma = self._ip(_DMA_VLNV)
+        self._target = self.overlay.device
+        self._buffers: dict[str, Any] = {}
+        self._closed = False
+        self._identify()
+        self.reset()
+
+    def _ip(self, vlnv: str) -> Any:
+        names = [name for name, ip in self.overlay.ip_dict.items() if str(ip.get("type", "")).startswith(vlnv + ":")]
+        if len(names) != 1:
+            raise DeviceError(f"the overlay has {len(names)} IPs of type {vlnv}; needed: exactly one")
+        return getattr(self.overlay, names[0])
+
+    # -- registers -------------------------------------------------------------------------------
+    def _read(self, name: str) -> int:
+        return self._engine.mmio.read(BY_NAME[name].offset)
+
+    def _control(self, field: str) -> None:
+        fields = BY_NAME["CONTROL"].fields
+        self._engine.mmio.write(BY_NAME["CONTROL"].offset, sum(1 << f.low for f in fields if f.name == field))
+
+    def _identify(self) -> None:
+        """Refuse hardware that is not what the program was compiled for."""
+        expected = config_words(self.config)
+        found = {name: self._read(name) for name in expected}
+        if found["ID"] != expected["ID"]:
+            raise DeviceError(
+                f"no zeroskip engine: its ID register reads 0x{found['ID']:08X}, expected 0x{expected['ID']:08X}; "
+                "load the bitstream that belongs to this release"
+            )
+        differing = []
+        if found["VERSION"] != expected["VERSION"]:
+            differing.append(f"version = {found['VERSION']} in hardware, {expected['VERSION']} expected")
+        for name in ("CONFIG0", "CONFIG1"):
+            here, wanted = (decode(BY_NAME[name].fields, words[name]) for words in (found, expected))
+            for field, value in wanted.items():
+                if here[field] != value:
+                    label, show = field, int
+                    if field.startswith("log2_"):
+                        label, show = field.removeprefix("log2_"), lambda exponent: 1 << exponent
+                    differing.append(f"{label} = {show(here[field])} in hardware, {show(value)} expected")
+        if not differing and found["CONFIG_HASH"] != expected["CONFIG_HASH"]:
+            differing.append(
+                f"configuration hash = 0x{found['CONFIG_HASH']:08X} in hardware, "
+                f"0x{expected['CONFIG_HASH']:08X} expected"
+            )
+        if differing:
+            raise ConfigError(
+                f"the hardware is not configuration {self.config.name!r}: {'; '.join(differing)}. "
+                "Compile for the hardware's configuration, or load the bitstream of this one"
+            )
+
+    # -- buffers ---------------------------------------------------------------------------------
+    def _buffer(self, name: str, beats: int) -> Any:
+        """The first ``beats`` words of a buffer that is kept between runs and grown when needed."""
+        buffer = self._buffers.get(name)
+        if buffer is None or buffer.size < beats:
+            self._buffers.pop(name, None)
+            del buffer
+            size = max(beats, 512)
+            pynq = import_pynq()
+            try:
+                with quiet():
+                    buffer = pynq.allocate((size,), dtype=np.uint64, target=self._target)
+            except (MemoryError, RuntimeError, OSError) as error:
+                raise DeviceError(
+                    f"no contiguous memory for {size * BEAT_BYTES} bytes ({error}); close other overlays or send less at once"
+                ) from error
+            # No dirty cache line of the allocation may later be written over the DMA's data.
+            buffer.flush()
+            self._buffers[name] = buffer
+        return buffer[:beats]
+
+    # -- runs ------------------------------------------------------------------------------------
+    @property
+    def max_beats(self) -> int:
+        """Largest number of 64-bit words one transfer can move in either direction."""
+        return self._dma.buffer_max_size // BEAT_BYTES
+
+    def execute(self, words: np.ndarray, out_beats: int) -> tuple[np.ndarray, Counters]:
+        """Send a packet stream and receive its sums.
+
+        Args:
+            words: uint64 (n,), whole packets; the last RUN carries ``last``.
+            out_beats: 64-bit words of sums that the stream makes.
+
+        Returns:
+            uint64 (out_beats,) and the counters of this run.
+
+        Raises:
+            InputError: not such an array, or more than one transfer can move.
+            DeviceTimeout: no progress for ``timeout`` seconds; the message shows DMA and engine.
+            DeviceError: DMA or engine report an error, the result is short, or a counter overflowed.
+        """
+        if self._closed:
+            raise DeviceError(f"the {self.kind} device is closed")
+        words = np.asarray(words)
+        if words.dtype != np.uint64 or words.ndim != 1 or not words.size:
+            raise InputError(f"packet stream: {words.dtype} of shape {words.shape}; accepted: uint64 (n,), n at least 1")
+        out_beats = int(out_beats)
+        for name, beats in (("packet stream", words.size), ("result", out_beats)):
+            if not 1 <= beats <= self.max_beats:
+                raise InputError(
+                    f"{name} of {beats} 64-bit words; one DMA transfer moves 1 to {self.max_beats}; split it into several"
+                )
+        source, target = self._buffer("in", words.size), self._buffer("out", out_beats)
+        source[:] = words
+        try:
+            self._control("clear")
+            self._dma.recvchannel.transfer(target)
+            self._dma.sendchannel.transfer(source)
+            self._wait()
+            moved = self._dma.mmio.read(_S2MM + _LENGTH)
+            if moved != target.nbytes:
+                raise DeviceError(f"{moved} bytes of sums came, {target.nbytes} were expected; {self._state()}")
+            counters = self._counters()
+        except BaseException:
+            self._recover()
+            raise
+        target.invalidate()
+        return np.array(target), counters
+
+    def _wait(self) -> None:
+        """Wait until both channels are idle, as long as there is progress."""
+        progress, deadline, polls = None, time.monotonic() + self.timeout, 0
+        while True:
+            status = [self._dma.mmio.read(channel + _DMASR) for channel in (_S2MM, _MM2S)]
+            if any(value & _ERROR_BITS for value in status):
+                raise DeviceError(f"DMA error; {self._state()}")
+            if all(value & _IDLE for value in status):
+                return
+            polls += 1
+            if polls > _SPINS:
+                time.sleep(0.0001)
+            if time.monotonic() > deadline:
+                now = [self._read(name) for name in _PROGRESS]
+                if now == progress:
+                    raise DeviceTimeout(f"no progress for {self.timeout:g} s; {self._state()}")
+                progress, deadline = now, time.monotonic() + self.timeout
+
+    def _counters(self) -> Counters:
+        values = {name: self._read(name.upper()) for name in COUNTER_NAMES}
+        if full := [name for name, value in values.items() if value == COUNTER_MAX]:
+            raise DeviceError(f"counter {full[0]} overflowed its 32 bits; split the run into several")
+        if not values["cycles"]:
+            raise DeviceError(f"the engine counted no cycles for this run; {self._state()}")
+        return Counters(**values)
+
+    # -- when something went wrong ---------------------------------------------------------------
+    def _state(self) -> str:
+        """DMA and engine as one line for an error message."""
+        parts = []
+        for name, channel in (("MM2S", _MM2S), ("S2MM", _S2MM)):
+            status = self._dma.mmio.read(channel + _DMASR)
+            words = ["halted" if status & _HALTED else "idle" if status & _IDLE else "busy"]
+            words += [text for bit, text in _DMA_ERRORS.items() if status >> bit & 1]
+            length = self._dma.mmio.read(channel + _LENGTH)
+            done = f", {length} bytes received" if channel == _S2MM else f", {length} bytes asked for"
+            parts.append(f"DMA {name} {', '.join(words)} (DMASR 0x{status:08X}{done})")
+        status = self._read("STATUS")
+        fields = decode(BY_NAME["STATUS"].fields, status)
+        error = fields.pop("error")
+        shown = ", ".join(f"{name} {value}" for name, value in fields.items())
+        parts.append(
+            f"engine error {error} ({ERRORS.get(error, 'unknown')}), {shown} (STATUS 0x{status:08X}), "
+            f"beats in {self._read('BEATS_IN')}, out {self._read('BEATS_OUT')}"
+        )
+        return "; ".join(parts)
+
+    def _recover(self) -> None:
+        """Reset after a failure; the failure itself is what the caller should see."""
+        try:
+            self.reset()
+        except Exception:  # noqa: BLE001  the first error says more
+            return
+
+    def reset(self) -> None:
+        """Abort whatever runs and bring DMA and engine to their idle state.
+
+        Raises:
+            DeviceTimeout: the DMA does not come out of its reset.
+        """
+        mmio = self._dma.mmio
+        # The DMA first, so that no word of the old stream follows the engine's reset.
+        mmio.write(_MM2S + _DMACR, _RESET)
+        self._until(lambda: not (mmio.read(_MM2S + _DMACR) | mmio.read(_S2MM + _DMACR)) & _RESET, "leave its reset")
+        self._control("reset")
+        for channel, base in ((self._dma.sendchannel, _MM2S), (self._dma.recvchannel, _S2MM)):
+            mmio.write(base + _DMACR, _RUN)
+            self._until(lambda base=base: not mmio.read(base + _DMASR) & _HALTED, "start")
+            channel.start()
+
+    def _until(self, condition: Any, what: str) -> None:
+        deadline = time.monotonic() + self.timeout
+        while not condition():
+            if time.monotonic() > deadline:
+                raise DeviceTimeout(f"the DMA did not {what} within {self.timeout:g} s; {self._state()}")
+            time.sleep(0.0001)
+
+    # -- end -------------------------------------------------------------------------------------
+    def close(self) -> None:
+        """Release buffers and, when simulated, the simulator.  Closing twice is harmless."""
+        if not self._closed:
+            self._closed = True
+            self._buffers.clear()
+            if self._device is not None:
+                self._device.close()
+
+    def __enter__(self) -> Accelerator:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<zeroskip accelerator: {self.kind}, configuration {self.config.name!r}>"

@@ -1,0 +1,432 @@
+"""The importer: the float graph equals onnxruntime, and every broken file is one clear error."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from onnx_models import f32, loaded, model, node, residual_network, run_onnx
+
+from zeroskip.compiler.onnx_import import import_onnx
+from zeroskip.errors import ModelError
+
+X = (4, 9, 8)
+
+
+def agrees(nodes, weights, shape=X, opset=17, batch="N"):
+    """Import, run, compare with onnxruntime; returns the graph."""
+    data = model(nodes, weights, shape, opset=opset, batch=batch)
+    x = f32(np.random.default_rng(9), 3 if batch == "N" else batch, *shape)
+    graph = import_onnx(data)
+    got, want = graph.run(x), run_onnx(data, x)
+    assert got.shape == want.shape == (len(x), *graph.shapes[graph.output])
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+    return graph
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "kernel", "groups"),
+    [
+        ({}, (3, 3), 1),
+        ({"pads": [1, 1, 1, 1]}, (3, 3), 2),
+        ({"pads": [0, 2, 1, 0], "strides": [2, 1]}, (2, 3), 4),
+        ({"dilations": [2, 3], "pads": [1, 1, 2, 3]}, (3, 2), 1),
+        ({"auto_pad": "SAME_UPPER", "strides": [2, 3]}, (3, 4), 1),
+        ({"auto_pad": "SAME_LOWER", "strides": [2, 2]}, (4, 4), 1),
+        ({"auto_pad": "VALID", "kernel_shape": [1, 1]}, (1, 1), 1),
+    ],
+)
+def test_conv(rng, attributes, kernel, groups):
+    weights = {"w": f32(rng, 8, 4 // groups, *kernel), "b": f32(rng, 8)}
+    agrees([node("Conv", ["x", "w", "b"], ["y"], group=groups, **attributes)], weights)
+
+
+@pytest.mark.parametrize("op", ["MaxPool", "AveragePool"])
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"kernel_shape": [2, 2], "strides": [2, 2]},
+        {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]},
+        {"kernel_shape": [3, 2], "strides": [2, 3], "pads": [0, 1, 2, 0], "ceil_mode": 1},
+        {"kernel_shape": [2, 2], "strides": [3, 3], "ceil_mode": 1},
+        {"kernel_shape": [3, 3], "auto_pad": "SAME_UPPER", "strides": [2, 2]},
+    ],
+)
+@pytest.mark.parametrize("counted", [0, 1])
+def test_pools(op, attributes, counted):
+    extra = {"count_include_pad": counted} if op == "AveragePool" else {"dilations": [1 + counted, 1]}
+    if counted and op == "MaxPool" and "auto_pad" in attributes:
+        extra = {}
+    agrees([node(op, ["x"], ["y"], **attributes, **extra)], {})
+
+
+def test_residual_network_folds_to_engine_operators(rng):
+    data = residual_network(rng)
+    graph = import_onnx(data)
+    x = f32(rng, 3, 3, 12, 12)
+    np.testing.assert_allclose(graph.run(x), run_onnx(data, x), rtol=1e-4, atol=1e-5)
+    assert [n.op for n in graph.nodes] == [
+        "conv", "max_pool", "conv", "conv", "add", "conv", "average_pool", "reshape", "conv", "conv",
+    ]  # fmt: skip
+    assert [n.name for n in graph.nodes if n.op == "conv"] == ["stem", "grouped", "point", "strided", "hidden", "logits"]
+    assert [n.attrs.get("clip") for n in graph.nodes if n.op == "add"] == [(0.0, 6.0)]
+
+
+def norm(rng, channels=4):
+    return {
+        "gamma": f32(rng, channels), "beta": f32(rng, channels), "mean": f32(rng, channels),
+        "var": rng.uniform(0.2, 2, channels).astype(np.float32),
+    }  # fmt: skip
+
+
+NORM = ["gamma", "beta", "mean", "var"]
+
+
+@pytest.mark.parametrize("pads", [[0, 0, 0, 0], [1, 1, 1, 1]])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_batch_norm_before_conv(rng, pads, groups):
+    """Foldable forward only without padding; with padding it becomes a convolution of its own."""
+    weights = norm(rng) | {"w": f32(rng, 6, 4 // groups, 3, 3)}
+    nodes = [
+        node("BatchNormalization", ["x", *NORM], ["n"]),
+        node("Conv", ["n", "w"], ["y"], pads=pads, group=groups),
+    ]
+    graph = agrees(nodes, weights)
+    assert len(graph.nodes) == (2 if any(pads) else 1)
+
+
+def test_batch_norm_that_two_read_is_kept(rng):
+    weights = norm(rng) | {"w": f32(rng, 4, 4, 1, 1)}
+    nodes = [
+        node("BatchNormalization", ["x", *NORM], ["n"]),
+        node("Conv", ["n", "w"], ["c"]),
+        node("Add", ["n", "c"], ["y"]),
+    ]
+    assert len(agrees(nodes, weights).nodes) == 3
+
+
+def test_conv_that_two_read_is_not_folded_into(rng):
+    weights = norm(rng) | {"w": f32(rng, 4, 4, 1, 1)}
+    nodes = [
+        node("Conv", ["x", "w"], ["c"]),
+        node("BatchNormalization", ["c", *NORM], ["n"]),
+        node("Relu", ["c"], ["r"]),
+        node("Add", ["n", "r"], ["y"]),
+    ]
+    assert [n.op for n in agrees(nodes, weights).nodes] == ["conv", "conv", "clip", "add"]
+
+
+def test_spelled_out_batch_norm_folds(rng):
+    weights = {
+        "w": f32(rng, 4, 4, 3, 3),
+        "mean": f32(rng, 1, 4, 1, 1),
+        "gamma": f32(rng, 4, 1, 1),
+        "one": np.float32(1.5),
+        "beta": f32(rng, 4, 1, 1),
+        "half": np.full((1,), 0.5, np.float32),
+    }
+    nodes = [
+        node("Conv", ["x", "w"], ["c"]),
+        node("Sub", ["c", "mean"], ["s"]),
+        node("Mul", ["gamma", "s"], ["m"]),
+        node("Div", ["m", "one"], ["d"]),
+        node("Add", ["d", "beta"], ["a"]),
+        node("Sub", ["half", "a"], ["y"]),
+    ]
+    assert len(agrees(nodes, weights).nodes) == 1
+
+
+def test_clip_moves_through_pool_and_flatten(rng):
+    nodes = [
+        node("Conv", ["x", "w"], ["c"]),
+        node("MaxPool", ["c"], ["p"], kernel_shape=[2, 2]),
+        node("Flatten", ["p"], ["f"]),
+        node("Relu", ["f"], ["y"]),
+    ]
+    graph = agrees(nodes, {"w": f32(rng, 4, 4, 3, 3)})
+    assert [n.op for n in graph.nodes] == ["conv", "max_pool", "reshape"]
+
+
+def test_clip_forms(rng):
+    weights = {"w": f32(rng, 4, 4, 1, 1), "high": np.float32(0.7)}
+    agrees([node("Conv", ["x", "w"], ["c"]), node("Clip", ["c", "", "high"], ["y"])], weights)
+    agrees([node("Clip", ["x"], ["y"])], {})
+    agrees([node("Clip", ["x"], ["y"], min=-0.5, max=0.25)], {}, opset=6)
+    agrees([node("Clip", ["x", "high"], ["c"]), node("Relu", ["c"], ["y"])], weights)
+
+
+def test_gemm_forms(rng):
+    weights = {"w": f32(rng, 5, 7), "b": f32(rng, 7), "one": f32(rng, 1, 1), "square": f32(rng, 7, 7), "c": f32(rng, 1, 7)}
+    agrees([node("Gemm", ["x", "w", "b"], ["y"], alpha=0.5, beta=2.0)], weights, (5,))
+    agrees([node("Gemm", ["x", "w", "one"], ["g"]), node("Relu", ["g"], ["y"])], weights, (5,))
+    agrees([node("Gemm", ["x", "w"], ["g"]), node("MatMul", ["g", "square"], ["y"])], weights, (5,))
+    graph = agrees([node("MatMul", ["x", "w"], ["g"]), node("Add", ["c", "g"], ["y"])], weights, (5,))
+    assert len(graph.nodes) == 1
+
+
+def test_batch_norm_after_gemm(rng):
+    weights = norm(rng, 7) | {"w": f32(rng, 5, 7)}
+    nodes = [node("Gemm", ["x", "w"], ["g"]), node("BatchNormalization", ["g", *NORM], ["y"])]
+    assert len(agrees(nodes, weights, (5,)).nodes) == 1
+
+
+@pytest.mark.parametrize("target", [[0, -1], [-1, 4 * 72], [1, -1], [0, 4, -1]])
+def test_reshape(target):
+    agrees([node("Reshape", ["x", "s"], ["y"])], {"s": np.array(target)}, batch=1)
+
+
+def test_flatten_spelled_out_with_shape_of_an_activation(rng):
+    """What PyTorch makes of x.view(x.size(0), -1)."""
+    weights = {"zero": np.array(0), "rest": np.array([-1]), "axes": np.array([0]), "w": f32(rng, 288, 3)}
+    nodes = [
+        node("Shape", ["x"], ["s"]),
+        node("Gather", ["s", "zero"], ["n"]),
+        node("Unsqueeze", ["n", "axes"], ["u"]),
+        node("Concat", ["u", "rest"], ["t"], axis=0),
+        node("Reshape", ["x", "t"], ["f"]),
+        node("MatMul", ["f", "w"], ["y"]),
+    ]
+    agrees(nodes, weights)
+    agrees(nodes, weights, batch=2)
+
+
+def test_constants_are_computed(rng):
+    """Weights that a Reshape and a Transpose of initialisers give, and Constant nodes."""
+    constant = helper.make_tensor("v", TensorProto.FLOAT, [1], [0.25])
+    nodes = [
+        node("Constant", [], ["quarter"], value=constant),
+        node("Reshape", ["flat", "shape"], ["w0"]),
+        node("Transpose", ["w0"], ["w1"], perm=[1, 0, 2, 3]),
+        node("Mul", ["w1", "quarter"], ["w"]),
+        node("Conv", ["x", "w"], ["c"]),
+        node("Identity", ["c"], ["i"]),
+        node("Dropout", ["i"], ["d"]),
+        node("Relu", ["d"], ["y"]),
+    ]
+    graph = agrees(nodes, {"flat": f32(rng, 4 * 6 * 9), "shape": np.array([4, 6, 3, 3])})
+    assert len(graph.nodes) == 1
+
+
+def test_softmax_at_the_end(rng):
+    graph = agrees([node("MatMul", ["x", "w"], ["g"]), node("Softmax", ["g"], ["y"])], {"w": f32(rng, 5, 7)}, (5,))
+    assert graph.nodes[-1].op == "softmax"
+
+
+def test_nodes_in_any_order_and_unused_ones_ignored(rng):
+    nodes = [
+        node("Tan", ["r"], ["nobody"]),
+        node("Relu", ["c"], ["y"]),
+        node("Conv", ["x", "w"], ["c"]),
+    ]
+    data = model(nodes, {"w": f32(rng, 4, 4, 1, 1)}, X)
+    assert [n.op for n in import_onnx(data).nodes] == ["conv"]
+
+
+def test_open_sizes_come_from_the_images(rng):
+    data = model([node("Conv", ["x", "w"], ["y"])], {"w": f32(rng, 4, 4, 3, 3)}, (4, "h", "w_"))
+    assert import_onnx(data, (4, 9, 8)).shapes["y"] == (4, 7, 6)
+    with pytest.raises(ModelError, match="calibration images"):
+        import_onnx(data)
+    with pytest.raises(ModelError, match=r"the images are \(N, 3, 9, 8\)"):
+        import_onnx(data, (3, 9, 8))
+
+
+def test_path_and_proto(tmp_path, rng):
+    data = residual_network(rng)
+    (tmp_path / "m.onnx").write_bytes(data)
+    assert len(import_onnx(tmp_path / "m.onnx").nodes) == len(import_onnx(loaded(data)).nodes) == 10
+
+
+# -- what is refused ---------------------------------------------------------------------------------
+def refuses(match, nodes, weights=(), shape=X, **options):
+    with pytest.raises(ModelError, match=match):
+        import_onnx(model(nodes, dict(weights), shape, **options))
+
+
+def test_all_unsupported_nodes_in_one_error(rng):
+    nodes = [
+        node("Conv", ["x", "w"], ["c"]),
+        node("Tanh", ["c"], ["t"], name="squash"),
+        node("ConvTranspose", ["t", "w"], ["u"], name="up"),
+        node("Mine", ["u"], ["y"], domain="my.domain", name="own"),
+    ]
+    with pytest.raises(ModelError) as error:
+        import_onnx(model(nodes, {"w": f32(rng, 4, 4, 1, 1)}, X))
+    message = str(error.value)
+    for part in ("3 unsupported", "Tanh (squash)", "ConvTranspose (up)", "my.domain.Mine (own)", "Supported", "AveragePool"):
+        assert part in message
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("where", ["w", "b"])
+def test_weights_that_are_not_finite(rng, bad, where):
+    weights = {"w": f32(rng, 4, 4, 1, 1), "b": f32(rng, 4)}
+    weights[where].flat[2] = bad
+    refuses(f"'c1'.*'{where}' has 1 values that are not finite", [node("Conv", ["x", "w", "b"], ["y"], name="c1")], weights)
+
+
+W = {"w": np.ones((4, 4, 3, 3), np.float32), "b": np.ones(4, np.float32), "m": np.ones((5, 3), np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("match", "nodes", "weights", "shape"),
+    [
+        ("1-D convolution", [node("Conv", ["x", "v"], ["y"])], {"v": np.ones((4, 4, 3), np.float32)}, (4, 9)),
+        ("nothing provides its input 'w'", [node("Conv", ["x", "w"], ["y"])], {}, X),
+        ("nothing provides its input 'gone'", [node("Relu", ["gone"], ["y"])], {}, X),
+        ("cycle", [node("Add", ["x", "b"], ["a"]), node("Add", ["a", "y"], ["b"]), node("Relu", ["b"], ["y"])], {}, X),
+        ("cycle", [node("Relu", ["y"], ["y"])], {}, X),
+        ("produced twice", [node("Relu", ["x"], ["y"]), node("Relu", ["x"], ["y"])], {}, X),
+        ("no node produces", [node("Relu", ["x"], ["z"])], {}, X),
+        ("does not depend on the input", [node("Identity", ["w"], ["y"])], W, X),
+        ("is an activation; accepted: a constant", [node("Conv", ["x", "x"], ["y"])], {}, X),
+        ("is a constant; accepted: an activation", [node("Conv", ["w", "w"], ["y"]), node("Relu", ["x"], ["r"])], W, X),
+        ("4 input channels|do not fit 3", [node("Conv", ["x", "w"], ["y"])], W, (3, 9, 8)),
+        ("do not fit", [node("Conv", ["x", "w"], ["y"], group=3)], W, X),
+        ("do not fit", [node("Conv", ["x", "w"], ["y"], group=0)], W, X),
+        ("larger than its padded map", [node("Conv", ["x", "w"], ["y"], dilations=[9, 9])], W, X),
+        ("strides = ", [node("Conv", ["x", "w"], ["y"], strides=[0, 1])], W, X),
+        ("strides = ", [node("Conv", ["x", "w"], ["y"], strides=[1, 1, 1])], W, X),
+        ("pads = ", [node("Conv", ["x", "w"], ["y"], pads=[-1, 0, 0, 0])], W, X),
+        ("padded map", [node("Conv", ["x", "w"], ["y"], pads=[10**5, 10**5, 0, 0])], W, X),
+        ("padded map", [node("Conv", ["x", "w"], ["y"], pads=[2**27, 2**27, 0, 0], strides=[2**26] * 2)], W, X),
+        ("kernel_shape", [node("Conv", ["x", "w"], ["y"], kernel_shape=[5, 5])], W, X),
+        ("auto_pad", [node("Conv", ["x", "w"], ["y"], auto_pad="MAYBE")], W, X),
+        ("attribute group", [node("Conv", ["x", "w"], ["y"], group=1.5)], W, X),
+        (r"shape \(5, 3\)", [node("Conv", ["x", "w", "m"], ["y"])], W, X),
+        ("accepted", [node("Conv", ["x", "w"], ["y"])], W, (4,)),
+        ("kernel_shape is missing", [node("MaxPool", ["x"], ["y"])], {}, X),
+        ("as large as", [node("MaxPool", ["x"], ["y"], kernel_shape=[2, 2], pads=[2, 0, 0, 0])], {}, X),
+        ("all its elements on the padding", [node("MaxPool", ["x"], ["y"], kernel_shape=[2, 1], dilations=[4, 1], pads=[3, 0, 3, 0])], {}, (4, 1, 8)),
+        ("second output", [node("MaxPool", ["x"], ["p", "i"], kernel_shape=[2, 2]), node("Relu", ["i"], ["y"])], {}, X),
+        (r"\(5,\)|\(5, 3\)", [node("MatMul", ["x", "m"], ["y"])], W, (4,)),
+        ("transA", [node("Gemm", ["x", "m"], ["y"], transA=1)], W, (5,)),
+        ("keep the batch", [node("Reshape", ["x", "s"], ["y"])], {"s": np.array([4, 72])}, X),
+        ("at most one -1", [node("Reshape", ["x", "s"], ["y"])], {"s": np.array([-1, -1])}, X),
+        ("copies", [node("Reshape", ["x", "s"], ["y"])], {"s": np.array([1, 4, 9, 8, 0])}, X),
+        ("axis = 2", [node("Flatten", ["x"], ["y"], axis=2)], {}, X),
+        ("equal shapes", [node("MaxPool", ["x"], ["p"], kernel_shape=[2, 2]), node("Add", ["x", "p"], ["y"])], {}, X),
+        ("two activations", [node("Mul", ["x", "x"], ["y"])], {}, X),
+        ("one per channel", [node("Add", ["x", "c"], ["y"])], {"c": np.ones((9, 8), np.float32)}, X),
+        ("by 0", [node("Div", ["x", "c"], ["y"])], {"c": np.zeros(1, np.float32)}, X),
+        ("too large or too small", [node("Div", ["x", "c"], ["y"])], {"c": np.full(1, 1e-310)}, X),
+        ("variance", [node("BatchNormalization", ["x", *"bbbc"], ["y"])], {"b": W["b"], "c": -W["b"]}, X),
+        ("training_mode", [node("BatchNormalization", ["x", *"bbbb"], ["y"], training_mode=1)], W, X),
+        ("as the last operator", [node("Softmax", ["x"], ["s"]), node("Relu", ["s"], ["y"])], {}, (5,)),
+        ("min 1 above max 0", [node("Clip", ["x", "a", "b"], ["y"])], {"a": np.float32(1), "b": np.float32(0)}, X),
+        ("input 1 is computed", [node("Clip", ["x", "x"], ["y"])], {}, X),
+        ("constant of", [node("ConstantOfShape", ["s"], ["c"]), node("Add", ["x", "c"], ["y"])], {"s": np.array([10**6] * 3)}, X),
+        ("do not fit together", [node("Add", ["w", "m"], ["c"]), node("Mul", ["x", "c"], ["y"])], W, X),
+        ("cannot be evaluated", [node("Reshape", ["w", "s"], ["v"]), node("Conv", ["x", "v"], ["y"])], W | {"s": np.array([7, 7])}, X),
+        ("input 0 is missing", [node("Relu", [""], ["y"])], {}, X),
+        ("type", [node("Conv", ["x", "t"], ["y"])], {"t": np.ones((4, 4, 3, 3), bool)}, X),
+    ],
+)  # fmt: skip
+def test_refused_graphs(match, nodes, weights, shape):
+    refuses(match, nodes, weights, shape)
+
+
+def test_refused_inputs_and_outputs():
+    relu = [node("Relu", ["x"], ["y"])]
+    refuses("ONNX type 7", relu, kind=TensorProto.INT64)
+    refuses("known sizes", relu, shape=(0, 3, 3))
+    refuses("known sizes", relu, shape=(2**20, 2**20, 3))
+    refuses("without a shape|known sizes", relu, shape=())
+    two = loaded(model([node("Add", ["x", "x2"], ["y"])], {}, X))
+    two.graph.input.append(helper.make_tensor_value_info("x2", TensorProto.FLOAT, ["N", *X]))
+    two.graph.output.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, None))
+    with pytest.raises(ModelError, match="2 inputs"):
+        import_onnx(two)
+    del two.graph.input[1]
+    with pytest.raises(ModelError, match="2 outputs"):
+        import_onnx(two)
+
+
+def test_broken_tensors():
+    def broken(change):
+        proto = loaded(model([node("Conv", ["x", "w"], ["y"])], W, X))
+        change(next(t for t in proto.graph.initializer if t.name == "w"))
+        with pytest.raises(ModelError, match="initializer 'w'"):
+            import_onnx(proto)
+
+    broken(lambda t: t.dims.__setitem__(0, 5))
+    broken(lambda t: t.dims.__setitem__(0, -4))
+    broken(lambda t: t.dims.__setitem__(0, 2**40))
+    broken(lambda t: setattr(t, "data_type", 77))
+    broken(lambda t: setattr(t, "raw_data", b"abc"))
+
+
+def test_files_that_are_no_onnx(tmp_path):
+    for content in (b"", b"not an onnx file", bytes(range(256)) * 8, b"\x08\x08"):
+        with pytest.raises(ModelError, match=r"ONNX"):
+            import_onnx(content)
+        (tmp_path / "m.onnx").write_bytes(content)
+        with pytest.raises(ModelError, match=r"m\.onnx"):
+            import_onnx(tmp_path / "m.onnx")
+    with pytest.raises(ModelError, match="no such file"):
+        import_onnx(tmp_path / "none.onnx")
+    with pytest.raises(ModelError, match="no such file"):
+        import_onnx(tmp_path)
+
+
+def test_external_data_that_is_missing(tmp_path, rng):
+    proto = loaded(residual_network(rng))
+    onnx.save(proto, tmp_path / "m.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
+    assert len(import_onnx(tmp_path / "m.onnx").nodes) == 10
+    (tmp_path / "w.bin").unlink()
+    with pytest.raises(ModelError, match="loaded|read"):
+        import_onnx(tmp_path / "m.onnx")
+
+
+def test_mutated_files_import_or_are_refused(rng):
+    """Random damage, to bytes and to the graph: a ModelError or a graph, never anything else."""
+    data = residual_network(rng)
+    good = refused = 0
+    for _ in range(150):
+        raw = bytearray(data)
+        for at in rng.integers(0, len(raw), rng.integers(1, 20)):
+            raw[at] = rng.integers(256)
+        proto = loaded(data)
+        for _ in range(rng.integers(1, 3)):
+            mutate(rng, proto)
+        for broken in (bytes(raw), data[: rng.integers(len(data))], proto):
+            try:
+                graph = import_onnx(broken)
+                assert graph.nodes
+                good += 1
+            except ModelError as error:
+                assert len(str(error)) > 10
+                refused += 1
+    assert good > 10 and refused > 100
+
+
+def mutate(rng, proto) -> None:
+    """One random change that a broken exporter could make."""
+    nodes, tensors = proto.graph.node, proto.graph.initializer
+    victim = nodes[rng.integers(len(nodes))]
+    tensor = tensors[rng.integers(len(tensors))]
+    names = [name for n in nodes for name in (*n.input, *n.output)]
+    kind = rng.integers(8)
+    if kind == 0 and victim.input:
+        victim.input[rng.integers(len(victim.input))] = names[rng.integers(len(names))]
+    elif kind == 1:
+        del tensors[rng.integers(len(tensors))]
+    elif kind == 2 and tensor.dims:
+        tensor.dims[rng.integers(len(tensor.dims))] = int(rng.integers(-2, 12))
+    elif kind == 3 and victim.attribute:
+        attribute = victim.attribute[rng.integers(len(victim.attribute))]
+        if attribute.ints:
+            attribute.ints[rng.integers(len(attribute.ints))] = int(rng.integers(-(2**40), 2**40))
+        attribute.i = int(rng.integers(-3, 2**31))
+    elif kind == 4:
+        victim.op_type = nodes[rng.integers(len(nodes))].op_type
+    elif kind == 5:
+        tensor.data_type = int(rng.integers(20))
+    elif kind == 6:
+        victim.output[0] = names[rng.integers(len(names))]
+    elif victim.input:
+        del victim.input[-1]

@@ -1,0 +1,13 @@
+"""Builds the tests simulate: the built-in ones and a few that together reach every parameter's corners."""
+
+from __future__ import annotations
+
+from zeroskip.hardware.config import BUILTIN, Config
+
+VARIANTS = {
+    **BUILTIN,
+    "mux4": Config("mux4", lanes=4, mux=4, scan=8, wgs=5),
+    "mux12": Config("mux12", lanes=16, mux=12, scan=1, filters=2),
+    "mux16": Config("mux16", mux=16, act_w=16, wgs=3, steps=128),
+    "small": Config("small", filters=4, wgs=1, columns=32, steps=16, scan=2),
+}
