@@ -22,8 +22,9 @@ python=
 for candidate in ${PYTHON:-python3 python3.12 python3.11 python3.10}; do
     if suits "$candidate"; then python=$candidate; break; fi
 done
-[ -n "$python" ] || stop "needs Python 3.10, 3.11 or 3.12 (pynq 3.1.2 supports no later one), found" \
-    "$(${PYTHON:-python3} --version 2>&1 | head -n 1); install one, for example: sudo apt-get install python3.12-venv"
+[ -n "$python" ] || stop "needs Python 3.10, 3.11 or 3.12 (pynq 3.1.2 supports no later one);" \
+    "${PYTHON:-python3} is $("${PYTHON:-python3}" --version 2>/dev/null || echo missing); install one, for example:" \
+    "sudo apt-get install python3.12-venv"
 version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
 # -- system packages ----------------------------------------------------------------------------------
@@ -34,7 +35,7 @@ has() { command -v "$1" >/dev/null 2>&1; }
 has_header() { echo "#include <$1>" | g++ -E -x c++ - >/dev/null 2>&1; }
 
 has g++ || need g++
-has perl || need perl
+perl -MFindBin -MPod::Usage -e 1 2>/dev/null || need perl  # not only perl-base
 has iverilog || need iverilog
 has_header zlib.h || need zlib1g-dev
 has_header lz4.h || need liblz4-dev

@@ -72,7 +72,14 @@ def test_residual_network_folds_to_engine_operators(rng):
     assert [n.op for n in graph.nodes] == [
         "conv", "max_pool", "conv", "conv", "add", "conv", "average_pool", "reshape", "conv", "conv",
     ]  # fmt: skip
-    assert [n.name for n in graph.nodes if n.op == "conv"] == ["stem", "grouped", "point", "strided", "hidden", "logits"]
+    assert [n.name for n in graph.nodes if n.op == "conv"] == [
+        "stem",
+        "grouped",
+        "point",
+        "strided",
+        "hidden",
+        "logits",
+    ]
     assert [n.attrs.get("clip") for n in graph.nodes if n.op == "add"] == [(0.0, 6.0)]
 
 
@@ -160,7 +167,13 @@ def test_clip_forms(rng):
 
 
 def test_gemm_forms(rng):
-    weights = {"w": f32(rng, 5, 7), "b": f32(rng, 7), "one": f32(rng, 1, 1), "square": f32(rng, 7, 7), "c": f32(rng, 1, 7)}
+    weights = {
+        "w": f32(rng, 5, 7),
+        "b": f32(rng, 7),
+        "one": f32(rng, 1, 1),
+        "square": f32(rng, 7, 7),
+        "c": f32(rng, 1, 7),
+    }
     agrees([node("Gemm", ["x", "w", "b"], ["y"], alpha=0.5, beta=2.0)], weights, (5,))
     agrees([node("Gemm", ["x", "w", "one"], ["g"]), node("Relu", ["g"], ["y"])], weights, (5,))
     agrees([node("Gemm", ["x", "w"], ["g"]), node("MatMul", ["g", "square"], ["y"])], weights, (5,))
@@ -257,7 +270,14 @@ def test_all_unsupported_nodes_in_one_error(rng):
     with pytest.raises(ModelError) as error:
         import_onnx(model(nodes, {"w": f32(rng, 4, 4, 1, 1)}, X))
     message = str(error.value)
-    for part in ("3 unsupported", "Tanh (squash)", "ConvTranspose (up)", "my.domain.Mine (own)", "Supported", "AveragePool"):
+    for part in (
+        "3 unsupported",
+        "Tanh (squash)",
+        "ConvTranspose (up)",
+        "my.domain.Mine (own)",
+        "Supported",
+        "AveragePool",
+    ):
         assert part in message
 
 
@@ -266,7 +286,9 @@ def test_all_unsupported_nodes_in_one_error(rng):
 def test_weights_that_are_not_finite(rng, bad, where):
     weights = {"w": f32(rng, 4, 4, 1, 1), "b": f32(rng, 4)}
     weights[where].flat[2] = bad
-    refuses(f"'c1'.*'{where}' has 1 values that are not finite", [node("Conv", ["x", "w", "b"], ["y"], name="c1")], weights)
+    refuses(
+        f"'c1'.*'{where}' has 1 values that are not finite", [node("Conv", ["x", "w", "b"], ["y"], name="c1")], weights
+    )
 
 
 W = {"w": np.ones((4, 4, 3, 3), np.float32), "b": np.ones(4, np.float32), "m": np.ones((5, 3), np.float32)}

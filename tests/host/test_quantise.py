@@ -36,7 +36,9 @@ def conv_node(weight, bias=None, **attrs):
 
 
 def integers(node, x=X, y=Y, **options):
-    return conv_integers(node, x, y, **{"rule": "max_abs", "per": "tensor", "percentile": 97, "clip": 0, "share": 0} | options)
+    return conv_integers(
+        node, x, y, **{"rule": "max_abs", "per": "tensor", "percentile": 97, "clip": 0, "share": 0} | options
+    )
 
 
 # -- weights -----------------------------------------------------------------------------------------
@@ -98,7 +100,9 @@ def test_layer_approximates_the_float_layer(rng):
         total = q @ weights[:, :, 0, 0].T.astype(np.int64) + arrays["bias"]
         y = total * arrays["multiplier"].astype(float) / 2.0 ** arrays["shift"] * Y.scale
         scales = weight_scales(w[:, :, None, None], rule, per)
-        bound = (scales / 2 * real.sum(axis=1, keepdims=True)) + X.scale / 2 * np.abs(w).sum(axis=1) + X.scale * scales * 25
+        bound = (
+            (scales / 2 * real.sum(axis=1, keepdims=True)) + X.scale / 2 * np.abs(w).sum(axis=1) + X.scale * scales * 25
+        )
         assert (np.abs(y - (real @ w.T + bias)) <= bound).all()
         assert arrays["bias"].dtype == arrays["multiplier"].dtype == np.int32 and arrays["shift"].dtype == np.int8
 
@@ -198,5 +202,11 @@ def test_the_output_is_wide_unless_it_is_also_hidden(rng):
     assert types([conv, pool]) == {"x": "uint8", "c": "int16", "y": "int16"}
     assert types([conv, node("Conv", ["c", "w"], ["y"])]) == {"x": "uint8", "c": "uint8", "y": "int16"}
     both = [conv, node("MaxPool", ["c"], ["p"], kernel_shape=[1, 1]), node("Conv", ["p", "w"], ["d"])]
-    assert types([*both, node("Add", ["c", "d"], ["y"])]) == {"x": "uint8", "c": "uint8", "p": "uint8", "d": "uint8", "y": "int16"}
+    assert types([*both, node("Add", ["c", "d"], ["y"])]) == {
+        "x": "uint8",
+        "c": "uint8",
+        "p": "uint8",
+        "d": "uint8",
+        "y": "int16",
+    }
     assert types([node("MaxPool", ["x"], ["y"], kernel_shape=[2, 2])]) == {"x": "uint8", "y": "uint8"}

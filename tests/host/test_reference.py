@@ -159,7 +159,9 @@ def test_quantise_keeps_zero_and_saturates():
         assert (quant.quantise(quant.dequantise(q).astype(np.float64)) == q).all()
 
 
-@pytest.mark.parametrize("fields", [(0.0,), (-1.0,), (float("nan"),), (1.0, 256), (1.0, 0, "int32"), (1.0, -129, "int8")])
+@pytest.mark.parametrize(
+    "fields", [(0.0,), (-1.0,), (float("nan"),), (1.0, 256), (1.0, 0, "int32"), (1.0, -129, "int8")]
+)
 def test_quant_refuses(fields):
     with pytest.raises(InputError, match="accepted"):
         Quant(*fields)

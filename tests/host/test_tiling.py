@@ -21,6 +21,9 @@ def test_a_tile_covers_the_map_and_fits(seed):
     view = View(*(int(v) for v in rng.integers(1, 40, 3)), kernel, stride, dilation)
     blocks = int(rng.integers(1, 6))
     layout = choose_layout(config, blocks, blocks, kernel, dilation)
+    if layout is None:
+        assert blocks * kernel[0] * kernel[1] * dilation[0] * dilation[1] > config.columns / 2
+        return
     tile = tile_of(config, view, layout, rng.integers(1, 50, 7), int(rng.integers(0, 2)))
     assert (tile.rows - 1) * tile.height < view.out_height <= tile.rows * tile.height
     assert (tile.columns - 1) * tile.width < view.out_width <= tile.columns * tile.width
@@ -48,13 +51,13 @@ def test_a_batch_fills_work_groups():
     config = get_config("z2")
     one = tile_of(config, View(1, 2, 2, (3, 3), (1, 1), (1, 1)), Layout(8, 8, 0, 1), np.full(64, 30))
     many = tile_of(config, View(16, 2, 2, (3, 3), (1, 1), (1, 1)), Layout(8, 8, 0, 1), np.full(64, 30))
-    assert one.last_wgs == 4 and many.last_wgs == 16
+    assert one.last_wgs <= 4 and many.last_wgs == 16
     assert many.cycles < 16 / 2 * one.cycles
 
 
 def test_pixels_of_a_row_are_dealt_evenly():
     config = get_config("z2")
-    tile = tile_of(config, View(1, 1, 196, (1, 1), (1, 1), (1, 1)), Layout(64, 64, 0, 1), np.full(64, 30))
+    tile = tile_of(config, View(1, 1, 196, (1, 1), (1, 1), (1, 1)), Layout(64, 64, 0, 1), np.full(512, 30))
     assert tile.groups * tile.width * config.wgs < 1.1 * 196
 
 

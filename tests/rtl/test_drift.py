@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import pytest
@@ -120,7 +121,7 @@ def test_register_offsets_and_fields_do_not_overlap():
     beats += [fields for headers in generate.packets.HEADERS.values() for fields in headers]
     beats += [generate.packets.step_fields(config) for config in BUILTIN.values()]
     for fields in beats:
-        for lower, upper in zip(fields, fields[1:], strict=False):
+        for lower, upper in itertools.pairwise(fields):
             assert lower.low + lower.width <= upper.low, f"{lower.name} overlaps {upper.name}"
 
 

@@ -222,7 +222,7 @@ def _schedule(layers, config, tensors, input, output, info, mode, activation_ski
             if progress:
                 progress(done, total, node.name)
             geometry = {key: layer.geometry[key] for key in ("stride", "padding", "dilation", "groups")}
-            shape = tensors[node.inputs[0]].shape
+            x = tensors[node.inputs[0]]
             plan = compile_conv(
                 config,
                 layer.weights,
@@ -230,7 +230,8 @@ def _schedule(layers, config, tensors, input, output, info, mode, activation_ski
                 mode=mode,
                 activation_skip=activation_skip,
                 name=node.name,
-                input_shape=shape[1:] if len(shape) == 3 else (1, 1),
+                input_shape=x.shape[1:] if len(x.shape) == 3 else (1, 1),
+                act_max=x.quant.reach,
             )
             node = replace(node, plan=plan)
             done += 1

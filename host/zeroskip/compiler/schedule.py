@@ -81,6 +81,8 @@ def schedule(weights: np.ndarray, columns: np.ndarray, bank: np.ndarray, config:
     if mode not in MODES:
         raise InputError(f"mode {mode!r}; accepted: {', '.join(MODES)}")
     groups, filters, length, lanes = weights.shape
+    inputs = selector_inputs(config.mux, lanes)
+    lane = np.arange(lanes)
     steps = np.zeros(groups, np.int32)
     rows = max(length, 1)
     slots = np.empty((groups, rows, config.window), np.int32)
@@ -93,7 +95,9 @@ def schedule(weights: np.ndarray, columns: np.ndarray, bank: np.ndarray, config:
         np.ascontiguousarray(bank, np.int64),
         config.banks,
         config.window,
-        selector_inputs(config.mux, lanes),
+        inputs[:, :2].copy(),
+        (lane + inputs[:, 2:]) % lanes,
+        (lane - inputs[:, 2:]) % lanes,
         MODES.index(mode),
         steps,
         slots,
@@ -106,16 +110,17 @@ def schedule(weights: np.ndarray, columns: np.ndarray, bank: np.ndarray, config:
 
 
 @njit(cache=True, parallel=True)
-def _schedule(weights, columns, bank, banks, window, inputs, mode, steps, slots, weight, pair, select):
+def _schedule(weights, columns, bank, banks, window, inputs, giver, taker, mode, steps, slots, weight, pair, select):
+    # giver[k, lane]: the lane whose weight input k of ``lane`` takes; taker[k, lane]: the other way round.
     for g in prange(weights.shape[0]):
         steps[g] = _group(
-            weights[g], columns[g], bank, banks, window, inputs, mode,
+            weights[g], columns[g], bank, banks, window, inputs, giver, taker, mode,
             slots[g], weight[g], pair[g], select[0, g], select[1, g],
         )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
-def _group(weights, columns, bank, banks, window, inputs, mode, slots, weight, pair, select0, select1):
+def _group(weights, columns, bank, banks, window, inputs, giver, taker, mode, slots, weight, pair, select0, select1):
     """Schedule one filter group; returns its number of steps."""
     filters, length, lanes = weights.shape
     alive = np.zeros(length, np.bool_)
@@ -157,7 +162,7 @@ def _group(weights, columns, bank, banks, window, inputs, mode, slots, weight, p
                     used[0] = True
             if mode:
                 _fill(
-                    todo, t, m, inputs, mode, state, choices, used,
+                    todo, t, m, inputs, giver, taker, mode, state, choices, used,
                     weight[step, m], pair[step, m], select0[step, m], select1[step, m],
                 )  # fmt: skip
         for slot in range(window):
@@ -192,19 +197,18 @@ def _place(value, choice, lane, mode, state, weight, pair, select0):
 
 
 @njit(cache=True, nogil=True)
-def _movable(todo, t, m, state, ahead, lane, offset):
-    """Can the weight ``ahead`` columns ahead, ``offset`` lanes aside move to ``lane``?"""
-    if state[lane] == _FULL:
-        return False
-    value = todo[t + ahead, m, (lane + offset) % todo.shape[2]]
-    return value != 0 and (state[lane] == _EMPTY or _non_outlier(value))
+def _movable(value, state):
+    """Can a weight (0: none) move to a lane in this state?"""
+    return value != 0 and (state == _EMPTY or (state == _SINGLE and _non_outlier(value)))
 
 
 @njit(cache=True, nogil=True)
-def _count(todo, t, m, inputs, state, lane):
+def _count(todo, t, m, inputs, giver, state, lane):
+    """C[lane]: the candidates that can move to a lane in this state."""
     total = 0
-    for k in range(inputs.shape[0]):
-        total += _movable(todo, t, m, state, inputs[k, 1], lane, inputs[k, 2])
+    if state != _FULL:
+        for k in range(inputs.shape[0]):
+            total += _movable(todo[t + inputs[k, 1], m, giver[k, lane]], state)
     return total
 
 
@@ -219,27 +223,26 @@ def _smallest(choices):
 
 
 @njit(cache=True, nogil=True)
-def _fill(todo, t, m, inputs, mode, state, choices, used, weight, pair, select0, select1):
+def _fill(todo, t, m, inputs, giver, taker, mode, state, choices, used, weight, pair, select0, select1):
     """Lines 7 to 26 of Algorithm 1: move weights of the window into the lanes of step ``t``."""
     lanes = choices.shape[0]
     for lane in range(lanes):
-        choices[lane] = _count(todo, t, m, inputs, state, lane)
+        choices[lane] = _count(todo, t, m, inputs, giver, state[lane], lane)
     least = _smallest(choices)
     while least > 0:
         for lane in range(lanes):
             if least == 0 or choices[lane] != least:
                 continue
             for k in range(inputs.shape[0]):
-                ahead, offset = inputs[k, 1], inputs[k, 2]
-                if not _movable(todo, t, m, state, ahead, lane, offset):
-                    continue
-                source = (lane + offset) % lanes
+                ahead, source = inputs[k, 1], giver[k, lane]
                 value = todo[t + ahead, m, source]
+                if not _movable(value, state[lane]):
+                    continue
                 # Every lane that could have taken this weight has one candidate less.
                 for j in range(inputs.shape[0]):
                     if inputs[j, 1] == ahead:
-                        other = (source - inputs[j, 2]) % lanes
-                        choices[other] -= _movable(todo, t, m, state, ahead, other, inputs[j, 2])
+                        other = taker[j, source]
+                        choices[other] -= _movable(value, state[other])
                 todo[t + ahead, m, source] = 0
                 used[ahead] = True
                 if state[lane] == _EMPTY:
@@ -248,6 +251,6 @@ def _fill(todo, t, m, inputs, mode, state, choices, used, weight, pair, select0,
                     weight[lane] |= (value & 15) << 4
                     select1[lane] = inputs[k, 0]
                     state[lane] = _FULL
-                choices[lane] = _count(todo, t, m, inputs, state, lane)
+                choices[lane] = _count(todo, t, m, inputs, giver, state[lane], lane)
                 least = _smallest(choices)
                 break

@@ -125,7 +125,10 @@ def tables() -> dict[str, str]:
         "configurations": _table(
             ("field", *(f"`{name}`" for name in BUILTIN)),
             [
-                *((field, *(getattr(c, field) for c in BUILTIN.values())) for field in BUILTIN["tiny"].hardware_fields()),
+                *(
+                    (field, *(getattr(c, field) for c in BUILTIN.values()))
+                    for field in BUILTIN["tiny"].hardware_fields()
+                ),
                 ("MACs", *(c.macs for c in BUILTIN.values())),
                 ("hash", *(f"0x{c.hash:08X}" for c in BUILTIN.values())),
             ],

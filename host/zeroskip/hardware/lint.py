@@ -54,7 +54,9 @@ def lint(top: str, config: Config) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    argparse.ArgumentParser(prog="python -m zeroskip.hardware.lint", description=__doc__.split("\n")[0]).parse_args(argv)
+    argparse.ArgumentParser(prog="python -m zeroskip.hardware.lint", description=__doc__.split("\n")[0]).parse_args(
+        argv
+    )
     failed = 0
     try:
         for label, top, config in cases():

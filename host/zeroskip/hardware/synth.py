@@ -15,9 +15,9 @@ import sys
 import tempfile
 from collections import Counter
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
+from .. import extras
 from ..errors import ToolError, ZeroskipError
 from .config import Config, get_config
 from .verilog import rtl_folder, sources
@@ -77,13 +77,16 @@ class Resources:
         return {name: used[name] / total for name, total in XC7Z020.items()}
 
 
-def synthesize(config: Config, top: str = TOP, *, flatten: bool = True) -> dict[str, Resources]:
+def synthesize(
+    config: Config, top: str = TOP, *, flatten: bool = True, netlist: Path | None = None
+) -> dict[str, Resources]:
     """Synthesise one module and everything below it.
 
     Args:
-        config: its RTL parameters are given to ``top`` when that is the core; other modules keep their defaults.
+        config: its RTL parameters are given to ``top`` as far as it has them.
         top: name of the module.
         flatten: across module borders, for the best result; False keeps them and counts every module.
+        netlist: a file to write the netlist to, in Verilog.
 
     Returns:
         Resources by module, ``top`` first; without ``flatten`` each includes what it instantiates.
@@ -91,20 +94,20 @@ def synthesize(config: Config, top: str = TOP, *, flatten: bool = True) -> dict[
     Raises:
         ToolError: pyosys is not installed, or Yosys rejects the design.
     """
-    if find_spec("pyosys") is None:
-        raise ToolError("synthesis needs pyosys; install it with: pip install './host[test]'")
+    extras.need("test", "synthesis")
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "stat.json")
         # Paths relative to the working folder: Yosys takes no quotes after -I.
         commands = [f"read_verilog -Iinclude {source.relative_to(rtl_folder())}" for source in sources()]
-        if top == TOP:
-            values = {**config.rtl_parameters(), "CONFIG_HASH": f"32'd{config.hash}"}
-            commands.append("chparam " + " ".join(f"-set {name} {value}" for name, value in values.items()) + f" {top}")
+        values = {**config.rtl_parameters(), "CONFIG_HASH": f"32'd{config.hash}"}
+        commands += [f"chparam -set {name} {value} {top}" for name, value in values.items() if name in _parameters(top)]
         commands += [
             f"hierarchy -check -top {top}",
             f"synth_xilinx -family xc7 -noiopad -noclkbuf -top {top}" + (" -flatten" if flatten else ""),
             f'tee -q -o "{report}" stat -json -tech xilinx',
         ]
+        if netlist is not None:
+            commands.append(f'write_verilog -noattr "{netlist.resolve()}"')
         worker = [sys.executable, "-c", _WORKER]
         run = subprocess.run(worker, input="\n".join(commands), capture_output=True, text=True, cwd=rtl_folder())
         if run.returncode or not report.is_file():
@@ -121,6 +124,12 @@ def synthesize(config: Config, top: str = TOP, *, flatten: bool = True) -> dict[
             label = f"{_short(name)} ({variant})"
         results[label] = resources
     return results
+
+
+def _parameters(top: str) -> list[str]:
+    """Parameters that a module declares."""
+    source = next((source for source in sources() if source.stem == top), None)
+    return re.findall(r"^ *parameter .*?(\w+) *=", source.read_text(), re.MULTILINE) if source else []
 
 
 def _flat(name: str, modules: dict[str, dict[str, int]]) -> Counter[str]:
@@ -164,11 +173,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--config", default="tiny", help="name or .json file of a build configuration")
     parser.add_argument("--top", default=TOP, help=f"module to synthesise (default {TOP})")
     parser.add_argument("--modules", action="store_true", help="keep module borders and count every module")
+    parser.add_argument("--netlist", type=Path, metavar="FILE", help="also write the netlist, in Verilog")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     arguments = parser.parse_args(argv)
     try:
         config = get_config(arguments.config)
-        results = synthesize(config, arguments.top, flatten=not arguments.modules)
+        results = synthesize(config, arguments.top, flatten=not arguments.modules, netlist=arguments.netlist)
     except ZeroskipError as error:
         print(f"synth: {error}", file=sys.stderr)
         return 2

@@ -145,6 +145,7 @@ def _conv_shape(node: Node, tensors, x: Tensor) -> tuple[int, ...]:
     filters, per_group = plan.weights.shape[:2]
     _need(len(x.shape) in (1, 3) and x.shape[0] == per_group * plan.groups and plan.weights.size, f"input {x.shape}")
     _need(plan.groups >= 1 and filters % plan.groups == 0, f"{plan.groups} groups")
+    _need(plan.parts, "a plan without schedules")
     _need(all(array.shape == (filters,) for array in node.arrays.values()), "parameters not one per filter")
     _need(x.quant.reach <= plan.config.act_max, "activations the engine does not hold")
     _need(x.quant.dtype != "int16" or x.quant.zero_point == 0, "a 16-bit zero point")
