@@ -4,10 +4,10 @@ import warnings
 
 import numpy as np
 import pytest
-from golden_device import GoldenDevice
-from onnx_models import f32, model, node, residual_network, run_onnx
 
 import zeroskip
+from golden_device import GoldenDevice
+from onnx_models import f32, model, node, residual_network, run_onnx
 from zeroskip.compiler.network import compare, reschedule
 from zeroskip.errors import ConfigError, InputError, ModelError
 from zeroskip.hardware.config import Config
@@ -76,13 +76,19 @@ def test_16_bit_activations_are_finer():
 
 
 def every_operator():
-    """A network with a zero point at every input: no ReLUs, odd pools, a standalone batch norm and clip, a softmax."""
+    """Zero points everywhere: no ReLUs, odd pools, a batch norm and a clip that nothing absorbs, a softmax."""
     rng = np.random.default_rng(2)
     weights = {
-        "w1": f32(rng, 6, 2, 3, 3), "dw": f32(rng, 6, 1, 3, 3), "wf": f32(rng, 6 * 4 * 4, 5, scale=0.1), "c": f32(rng, 6, 1, 1),
-        "gamma": f32(rng, 6), "beta": f32(rng, 6), "mean": f32(rng, 6), "var": rng.uniform(0.5, 1, 6).astype(np.float32),
+        "w1": f32(rng, 6, 2, 3, 3),
+        "dw": f32(rng, 6, 1, 3, 3),
+        "wf": f32(rng, 6 * 4 * 4, 5, scale=0.1),
+        "c": f32(rng, 6, 1, 1),
+        "gamma": f32(rng, 6),
+        "beta": f32(rng, 6),
+        "mean": f32(rng, 6),
+        "var": rng.uniform(0.5, 1, 6).astype(np.float32),
         "shape": np.array([0, -1]),
-    }  # fmt: skip
+    }
     nodes = [
         node("Conv", ["x", "w1"], ["c1"], pads=[1, 1, 1, 1], name="first"),
         node("AveragePool", ["c1"], ["p1"], kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]),

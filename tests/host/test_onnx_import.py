@@ -4,8 +4,8 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from onnx_models import f32, loaded, model, node, residual_network, run_onnx
 
+from onnx_models import f32, loaded, model, node, residual_network, run_onnx
 from zeroskip.compiler.onnx_import import import_onnx
 from zeroskip.errors import ModelError
 
@@ -323,7 +323,8 @@ W = {"w": np.ones((4, 4, 3, 3), np.float32), "b": np.ones(4, np.float32), "m": n
         ("accepted", [node("Conv", ["x", "w"], ["y"])], W, (4,)),
         ("kernel_shape is missing", [node("MaxPool", ["x"], ["y"])], {}, X),
         ("as large as", [node("MaxPool", ["x"], ["y"], kernel_shape=[2, 2], pads=[2, 0, 0, 0])], {}, X),
-        ("all its elements on the padding", [node("MaxPool", ["x"], ["y"], kernel_shape=[2, 1], dilations=[4, 1], pads=[3, 0, 3, 0])], {}, (4, 1, 8)),
+        ("all its elements on the padding",
+         [node("MaxPool", ["x"], ["y"], kernel_shape=[2, 1], dilations=[4, 1], pads=[3, 0, 3, 0])], {}, (4, 1, 8)),
         ("second output", [node("MaxPool", ["x"], ["p", "i"], kernel_shape=[2, 2]), node("Relu", ["i"], ["y"])], {}, X),
         (r"\(5,\)|\(5, 3\)", [node("MatMul", ["x", "m"], ["y"])], W, (4,)),
         ("transA", [node("Gemm", ["x", "m"], ["y"], transA=1)], W, (5,)),
@@ -341,9 +342,11 @@ W = {"w": np.ones((4, 4, 3, 3), np.float32), "b": np.ones(4, np.float32), "m": n
         ("as the last operator", [node("Softmax", ["x"], ["s"]), node("Relu", ["s"], ["y"])], {}, (5,)),
         ("min 1 above max 0", [node("Clip", ["x", "a", "b"], ["y"])], {"a": np.float32(1), "b": np.float32(0)}, X),
         ("input 1 is computed", [node("Clip", ["x", "x"], ["y"])], {}, X),
-        ("constant of", [node("ConstantOfShape", ["s"], ["c"]), node("Add", ["x", "c"], ["y"])], {"s": np.array([10**6] * 3)}, X),
+        ("constant of", [node("ConstantOfShape", ["s"], ["c"]), node("Add", ["x", "c"], ["y"])],
+         {"s": np.array([10**6] * 3)}, X),
         ("do not fit together", [node("Add", ["w", "m"], ["c"]), node("Mul", ["x", "c"], ["y"])], W, X),
-        ("cannot be evaluated", [node("Reshape", ["w", "s"], ["v"]), node("Conv", ["x", "v"], ["y"])], W | {"s": np.array([7, 7])}, X),
+        ("cannot be evaluated", [node("Reshape", ["w", "s"], ["v"]), node("Conv", ["x", "v"], ["y"])],
+         W | {"s": np.array([7, 7])}, X),
         ("input 0 is missing", [node("Relu", [""], ["y"])], {}, X),
         ("type", [node("Conv", ["x", "t"], ["y"])], {"t": np.ones((4, 4, 3, 3), bool)}, X),
     ],
@@ -400,7 +403,7 @@ def test_external_data_that_is_missing(tmp_path, rng):
     onnx.save(proto, tmp_path / "m.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
     assert len(import_onnx(tmp_path / "m.onnx").nodes) == 10
     (tmp_path / "w.bin").unlink()
-    with pytest.raises(ModelError, match="loaded|read"):
+    with pytest.raises(ModelError, match=r"loaded|read"):
         import_onnx(tmp_path / "m.onnx")
 
 

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from onnx_models import f32, model, node, residual_network
 
+from onnx_models import f32, model, node, residual_network
 from zeroskip.compiler.graph import Node
 from zeroskip.compiler.onnx_import import import_onnx
 from zeroskip.compiler.quantise import (

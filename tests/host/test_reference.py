@@ -13,7 +13,7 @@ from zeroskip.runtime.hostops import Quant, fixed_point, requantise
 
 def naive_conv2d(x, w, stride, padding, dilation, groups):
     """Sums of products of Python integers, straight from the definition."""
-    n, c, height, width = x.shape
+    n, _, height, width = x.shape
     k, per_group, rows, columns = w.shape
     oh = (height + padding[0] + padding[2] - (rows - 1) * dilation[0] - 1) // stride[0] + 1
     ow = (width + padding[1] + padding[3] - (columns - 1) * dilation[1] - 1) // stride[1] + 1

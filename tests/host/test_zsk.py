@@ -8,10 +8,10 @@ import sys
 
 import numpy as np
 import pytest
-from golden_device import GoldenDevice
-from onnx_models import f32, residual_network
 
 import zeroskip
+from golden_device import GoldenDevice
+from onnx_models import f32, residual_network
 from zeroskip.errors import ConfigError, FileFormatError, InputError
 from zeroskip.runtime import zsk
 
@@ -59,7 +59,7 @@ def test_running_a_file_needs_no_compiler(compiled, tmp_path):
 
 def test_truncation_anywhere(content):
     for length in (*range(0, 130, 3), *np.linspace(130, len(content) - 1, 60).astype(int)):
-        with pytest.raises(FileFormatError, match="truncated|not a .zsk"):
+        with pytest.raises(FileFormatError, match=r"truncated|not a \.zsk"):
             zsk.loads(content[:length])
 
 
@@ -74,7 +74,7 @@ def test_every_region_notices_a_flipped_bit(content):
     for place in places:
         damaged = bytearray(content)
         damaged[place] ^= 1 << rng.integers(8)
-        with pytest.raises(FileFormatError, match="corrupted|version|not a .zsk|truncated"):
+        with pytest.raises(FileFormatError, match=r"corrupted|version|not a \.zsk|truncated"):
             zsk.loads(bytes(damaged))
 
 
