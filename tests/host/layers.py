@@ -32,7 +32,7 @@ def random_weights(rng, shape, zero, non_outlier):
     """Independent int8 weights: fractions of zeros and of non-outliers, the rest outliers."""
     kind = rng.random(shape)
     small = rng.choice([*range(-8, 0), *range(1, 8)], shape)
-    large = rng.choice([*range(-127, -8), *range(8, 128)], shape)
+    large = rng.choice([*range(-128, -8), *range(8, 128)], shape)
     return np.where(kind < zero, 0, np.where(kind < zero + non_outlier, small, large)).astype(np.int8)
 
 

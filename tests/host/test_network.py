@@ -9,10 +9,11 @@ import zeroskip
 from golden_device import GoldenDevice
 from onnx_models import f32, model, node, residual_network, run_onnx
 from zeroskip.compiler.network import compare, reschedule
-from zeroskip.errors import ConfigError, InputError, ModelError
+from zeroskip.errors import ConfigError, DeviceTimeout, InputError, ModelError
 from zeroskip.hardware.config import Config
 from zeroskip.models import reference
 from zeroskip.runtime import network as runtime_network
+from zeroskip.runtime.hostops import Quant, fixed_point, requantise
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,33 @@ def test_16_bit_activations_are_finer():
         assert (compiled.run(GoldenDevice("kang"), images).outputs == compiled.reference(images)).all()
         found.append(compare(data, compiled, images).sqnr_db)
     assert found[0] > 30 and found[1] > found[0] + 40
+
+
+def test_difference_to_onnxruntime_is_one_step_at_most():
+    """QLinearConv rescales in float32, zeroskip in exact fixed point: they may differ on near-ties, by 1."""
+    rng = np.random.default_rng(7)
+    x, y = Quant(0.021, 117), Quant(0.37, 90)
+    w = rng.integers(-127, 128, (16, 8, 3, 3)).astype(np.int8)
+    scales, bias = rng.uniform(0.001, 0.003, 16).astype(np.float32), rng.integers(-9000, 9000, 16).astype(np.int32)
+    weights = {
+        "w": w, "ws": scales, "wz": np.zeros(16, np.int8), "b": bias, "xs": np.float32(x.scale), "xz": np.uint8(117),
+        "ys": np.float32(y.scale), "yz": np.uint8(90),
+    }  # fmt: skip
+    nodes = [
+        node("QuantizeLinear", ["x", "xs", "xz"], ["q"]),
+        node("QLinearConv", ["q", "xs", "xz", "w", "ws", "wz", "ys", "yz", "b"], ["r"], pads=[1, 1, 1, 1]),
+        node("DequantizeLinear", ["r", "ys", "yz"], ["y"]),
+    ]
+    images = f32(rng, 20, 8, 24, 24)
+    theirs = np.rint(run_onnx(model(nodes, weights, (8, 24, 24)), images) / np.float32(y.scale)).astype(int) + 90
+    q = np.clip(np.rint(images / np.float32(x.scale)) + 117, 0, 255).astype(np.int16)
+    sums = reference.conv2d(q - np.int16(117), w, padding=(1, 1, 1, 1)) + bias[:, None, None].astype(np.int64)
+    factors = scales.astype(float) * np.float32(x.scale) / np.float32(y.scale)
+    multiplier, shift = np.array([fixed_point(float(f)) for f in factors]).T[:, :, None, None]
+    off = np.abs(requantise(sums, multiplier, shift, y).astype(int) - theirs)
+    print(f"off by one: {np.count_nonzero(off)} of {off.size}")
+    assert off.max() <= 1 and np.count_nonzero(off) <= off.size * 1e-3
+    assert len(np.unique(theirs)) > 100
 
 
 def every_operator():
@@ -270,6 +298,17 @@ def test_device_of_another_configuration(compiled, images):
     with pytest.raises(ConfigError, match=r"mux = 8 in the model, 4 on the device; columns = 512 in the model, 1024"):
         compiled.run(GoldenDevice(other), images)
     compiled.run(GoldenDevice(Config("twin")), images)  # another name is the same hardware
+
+
+def test_device_errors_name_the_layer(compiled, images):
+    class Broken(GoldenDevice):
+        def execute(self, words, out_beats):
+            if self.transfers == 2:
+                raise DeviceTimeout("no answer")
+            return super().execute(words, out_beats)
+
+    with pytest.raises(DeviceTimeout, match="layer 'point': no answer"):
+        compiled.run(Broken("tiny"), images)
 
 
 def test_reference_computes_its_own_sums(compiled, images, monkeypatch):

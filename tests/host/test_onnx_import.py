@@ -335,6 +335,7 @@ W = {"w": np.ones((4, 4, 3, 3), np.float32), "b": np.ones(4, np.float32), "m": n
         ("equal shapes", [node("MaxPool", ["x"], ["p"], kernel_shape=[2, 2]), node("Add", ["x", "p"], ["y"])], {}, X),
         ("two activations", [node("Mul", ["x", "x"], ["y"])], {}, X),
         ("one per channel", [node("Add", ["x", "c"], ["y"])], {"c": np.ones((9, 8), np.float32)}, X),
+        ("before opset 7", [node("Add", ["x", "b"], ["y"], axis=1, broadcast=1)], W, X),
         ("by 0", [node("Div", ["x", "c"], ["y"])], {"c": np.zeros(1, np.float32)}, X),
         ("too large or too small", [node("Div", ["x", "c"], ["y"])], {"c": np.full(1, 1e-310)}, X),
         ("variance", [node("BatchNormalization", ["x", *"bbbc"], ["y"])], {"b": W["b"], "c": -W["b"]}, X),

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from layers import random_weights
 
+from layers import random_weights
 from zeroskip.compiler.pack import pack
 from zeroskip.compiler.schedule import schedule
 from zeroskip.hardware.config import Config

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from layers import random_weights
 
+from layers import random_weights
 from zeroskip.compiler.columns import arrange
 from zeroskip.compiler.schedule import MODES, schedule, selector_inputs
 from zeroskip.errors import InputError
@@ -189,3 +189,35 @@ def test_selector_inputs_are_distinct():
 def test_unknown_mode():
     with pytest.raises(InputError, match=r"'fast'.*dense, zero_skip, combined"):
         schedule(np.zeros((1, 1, 1, 8), np.int8), np.zeros((1, 1), np.int32), np.zeros(1), Config("t"), "fast")
+
+
+def test_the_example_of_the_documentation():
+    """The picture of docs/schedule.md."""
+    columns = [[3, 0, 0, 45], [-2, 5, 0, 1], [0, 0, 0, 0], [0, 7, -90, 2], [4, 0, 6, 0], [-8, 1, 0, 0]]
+    weights = np.array(columns, np.int8)[None, None]
+    config = Config("t", lanes=4)
+    ids = np.arange(6, dtype=np.int32)[None]
+    steps = {mode: schedule(weights, ids, np.arange(6) % 4, config, mode).steps[0] for mode in MODES}
+    assert steps == {"dense": 6, "zero_skip": 3, "combined": 2}
+    found = schedule(weights, ids, np.arange(6) % 4, config, "combined")
+    expected = [
+        (
+            [0, 1, 3],
+            {
+                (0, 0): [(3, 0, 0), (-2, 1, 0)],
+                (0, 1): [(5, 1, 1), (7, 2, 1)],
+                (0, 2): [(1, 1, 3)],
+                (0, 3): [(45, 0, 3)],
+            },
+        ),
+        (
+            [3, 4, 5],
+            {
+                (0, 0): [(4, 1, 0), (-8, 2, 0)],
+                (0, 1): [(6, 1, 2)],
+                (0, 2): [(-90, 0, 2)],
+                (0, 3): [(2, 0, 3), (1, 2, 1)],
+            },
+        ),
+    ]
+    assert [(slots.tolist(), step) for slots, step in executed(found, 0, config, 4)] == expected

@@ -99,6 +99,11 @@ def test_missing_file(tmp_path):
         zeroskip.load(tmp_path / "none.zsk")
 
 
+def test_endless_file():
+    with pytest.raises(FileFormatError, match=r"not a \.zsk file"):
+        zeroskip.load("/dev/zero")
+
+
 def test_failed_save_leaves_the_old_file(compiled, tmp_path, monkeypatch):
     path = tmp_path / "m.zsk"
     path.write_bytes(b"old")

@@ -275,8 +275,6 @@ def _checked(config, w, stride, padding, dilation, groups, mode, clip, act_max, 
         raise InputError(f"{where}: weights of type {getattr(w, 'dtype', type(w).__name__)}; accepted: int8 array")
     if w.ndim != 4 or 0 in w.shape:
         raise InputError(f"{where}: weights of shape {w.shape}; accepted: (K, C / groups, R, S), none of them 0")
-    if w.min() == -128:
-        raise InputError(f"{where}: a weight of -128; accepted: -127 to 127 (symmetric quantisation)")
 
     def integers(what, values, length, low):
         values = (values,) * length if isinstance(values, (int, np.integer)) else tuple(values)

@@ -57,6 +57,11 @@ class Graph:
     def users(self, tensor: str) -> list[Node]:
         return [node for node in self.nodes if tensor in node.inputs]
 
+    @property
+    def batch(self) -> int:
+        """Images to run at a time, so that no tensor takes more than 64 MiB (but at least one image)."""
+        return max(1, 2**24 // max(math.prod(shape) for shape in self.shapes.values()))
+
     def producer(self, tensor: str) -> Node | None:
         return next((node for node in self.nodes if node.output == tensor), None)
 

@@ -268,7 +268,7 @@ class Agreement:
     largest_error: float
 
 
-def compare(onnx, model: Model, images: np.ndarray, labels: np.ndarray | None = None, batch: int = 64) -> Agreement:
+def compare(onnx, model: Model, images: np.ndarray, labels: np.ndarray | None = None) -> Agreement:
     """Run a network in float and its compiled model in the integer reference, and compare outputs.
 
     Args:
@@ -280,7 +280,7 @@ def compare(onnx, model: Model, images: np.ndarray, labels: np.ndarray | None = 
         ModelError, InputError: as :func:`compile`; or outputs of different shapes.
     """
     graph = import_onnx(onnx, model.input_shape)
-    exact = np.concatenate([graph.run(images[i : i + batch]) for i in range(0, len(images), batch)])
+    exact = np.concatenate([graph.run(images[i : i + graph.batch]) for i in range(0, len(images), graph.batch)])
     integer = model.reference(images)
     if exact.shape != integer.shape:
         raise InputError(f"outputs {exact.shape} of the network, {integer.shape} of the model: it is another network's")

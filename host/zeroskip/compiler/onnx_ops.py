@@ -222,6 +222,8 @@ def div(source: Source) -> None:
 
 def _element_wise(source: Source, right, left) -> None:
     """With a constant: an affine node (``right``: x op c, ``left``: c op x).  Two activations: only Add."""
+    if source.has("axis"):
+        raise source.error("attribute axis, as before opset 7; accepted: opset 7 or later (onnx.version_converter)")
     constant = next((i for i in (0, 1) if source.is_constant(i)), None)
     if constant is None:
         if source.op != "Add":

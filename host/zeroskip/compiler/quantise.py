@@ -78,7 +78,7 @@ def prune(w: np.ndarray, share: float) -> np.ndarray:
 
 # -- activations -------------------------------------------------------------------------------------
 def calibrate(
-    graph: Graph, images: np.ndarray, percentile: float = 100.0, batch: int = 16
+    graph: Graph, images: np.ndarray, percentile: float = 100.0, batch: int | None = None
 ) -> dict[str, tuple[float, float]]:
     """Ranges of every tensor when the float network sees ``images``.
 
@@ -86,6 +86,7 @@ def calibrate(
         images: float (N, *input shape).
         percentile: 100 takes minimum and maximum; less leaves out that share of extreme values at
             each end, within each batch.
+        batch: images at a time; default, what memory allows.
 
     Returns:
         tensor name -> (lowest, highest), 0 always included.
@@ -94,6 +95,7 @@ def calibrate(
         ModelError: a tensor is not finite, or beyond the range of float32.
     """
     ranges: dict[str, tuple[float, float]] = {}
+    batch = batch or graph.batch
 
     def observe(name: str, values: np.ndarray) -> None:
         if percentile >= 100:

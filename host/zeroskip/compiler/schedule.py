@@ -31,6 +31,8 @@ NON_OUTLIER_MIN, NON_OUTLIER_MAX = -8, 7
 
 _EMPTY, _SINGLE, _FULL = 0, 1, 2
 
+_CHUNK = 1 << 24  # weights scheduled at a time
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -70,7 +72,7 @@ def schedule(weights: np.ndarray, columns: np.ndarray, bank: np.ndarray, config:
     """Schedule E filter groups.
 
     Args:
-        weights: int8 (E, M, T, L), M = config.filters in lockstep, T columns in natural order, L = config.lanes.
+        weights: int8 (E, M, T, L), M = config.filters in lockstep, T >= 1 columns in natural order, L = config.lanes.
         columns: int32 (E, T), an id for every column, -1 for a column that is not there (padding of the array).
         bank: int64 (number of ids,), bank of each column id.
         mode: one of :data:`MODES`.
@@ -80,18 +82,10 @@ def schedule(weights: np.ndarray, columns: np.ndarray, bank: np.ndarray, config:
     """
     if mode not in MODES:
         raise InputError(f"mode {mode!r}; accepted: {', '.join(MODES)}")
-    groups, filters, length, lanes = weights.shape
+    groups, lanes = weights.shape[0], weights.shape[3]
     inputs = selector_inputs(config.mux, lanes)
     lane = np.arange(lanes)
-    steps = np.zeros(groups, np.int32)
-    rows = max(length, 1)
-    slots = np.empty((groups, rows, config.window), np.int32)
-    weight = np.empty((groups, rows, filters, lanes), np.uint8)
-    pair = np.empty((groups, rows, filters, lanes), np.uint8)
-    select = np.empty((2, groups, rows, filters, lanes), np.uint8)
-    _schedule(
-        np.ascontiguousarray(weights),
-        np.ascontiguousarray(columns, np.int32),
+    fixed = (
         np.ascontiguousarray(bank, np.int64),
         config.banks,
         config.window,
@@ -99,14 +93,27 @@ def schedule(weights: np.ndarray, columns: np.ndarray, bank: np.ndarray, config:
         (lane + inputs[:, 2:]) % lanes,
         (lane - inputs[:, 2:]) % lanes,
         MODES.index(mode),
-        steps,
-        slots,
-        weight,
-        pair,
-        select,
     )
-    used = np.arange(rows) < steps[:, None]
-    return Schedule(steps, slots[used], weight[used], pair[used], select[:, used])
+    # Room for as many steps as there are columns is taken for some groups at a time, the steps found are kept.
+    size = max(1, _CHUNK // max(1, weights[0].size))
+    chunks = [_chunk(weights[g : g + size], columns[g : g + size], fixed) for g in range(0, groups, size)]
+    return Schedule(
+        *(np.concatenate(found, axis=1 if axis == 4 else 0) for axis, found in enumerate(zip(*chunks, strict=True)))
+    )
+
+
+def _chunk(weights: np.ndarray, columns: np.ndarray, fixed: tuple) -> tuple[np.ndarray, ...]:
+    """The fields of :class:`Schedule` for some filter groups."""
+    groups, filters, length, lanes = weights.shape
+    window = fixed[2]
+    steps = np.zeros(groups, np.int32)
+    slots = np.empty((groups, length, window), np.int32)
+    weight = np.empty((groups, length, filters, lanes), np.uint8)
+    pair, select = np.empty_like(weight), np.empty((2, *weight.shape), np.uint8)
+    weights, columns = np.ascontiguousarray(weights), np.ascontiguousarray(columns, np.int32)
+    _schedule(weights, columns, *fixed, steps, slots, weight, pair, select)
+    used = np.arange(length) < steps[:, None]
+    return steps, slots[used], weight[used], pair[used], select[:, used]
 
 
 @njit(cache=True, parallel=True)

@@ -160,12 +160,7 @@ def s2mm_clock(s, given, last):
     to_boundary = BURST - s[_WNEXT]
     loose = s[_LOOSE]
     whole = loose >= to_boundary
-    issue = (
-        s[_AWVALID] == 0
-        and s[_JOB] == 0
-        and s[_ANSWER] < 15
-        and (whole or (s[_ACCEPT] == 0 and loose > 0))
-    )
+    issue = s[_AWVALID] == 0 and s[_JOB] == 0 and s[_ANSWER] < 15 and (whole or (s[_ACCEPT] == 0 and loose > 0))
     write = s[_BEAT] > 0 and wready
     accepted = s[_AWVALID] > 0 and awready
     next_job = s[_JOB] > 0 and (s[_BEAT] == 0 or (s[_BEAT] == 1 and write))

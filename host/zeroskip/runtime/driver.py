@@ -162,7 +162,9 @@ class Accelerator:
             raise DeviceError(f"the {self.kind} device is closed")
         words = np.asarray(words)
         if words.dtype != np.uint64 or words.ndim != 1 or not words.size:
-            raise InputError(f"packet stream: {words.dtype} of shape {words.shape}; accepted: uint64 (n,), n at least 1")
+            raise InputError(
+                f"packet stream: {words.dtype} of shape {words.shape}; accepted: uint64 (n,), n at least 1"
+            )
         out_beats = int(out_beats)
         for name, beats in (("packet stream", words.size), ("result", out_beats)):
             if not 1 <= beats <= self.max_beats:

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..errors import ConfigError, FileFormatError, InputError
+from ..errors import ConfigError, DeviceError, FileFormatError, InputError
 from ..hardware.config import Config
 from . import conv, hostops
 from .counters import Counters
@@ -253,7 +253,10 @@ class _Run:
         if self.progress:
             self.progress(self.done, self.total, node.name)
         self.done += 1
-        sums, counters = conv.run_plan(self.dev, node.plan, x)
+        try:
+            sums, counters = conv.run_plan(self.dev, node.plan, x)
+        except DeviceError as error:
+            raise type(error)(f"layer {node.name!r}: {error}") from error
         entry = self.entries.get(node.output)
         if entry is None:
             entry = self.entries[node.output] = {"x": x.shape[1:], "y": sums.shape[1:], "counters": Counters.zero()}

@@ -137,13 +137,14 @@ def _spans(plan: ConvPlan, part: Part, tile: Tile, act_format: int):
     if at_once:
         bounds = np.linspace(0, tile.groups, -(-tile.groups // at_once) + 1).astype(int).tolist()
         return [(span, (0, len(runs))) for span in pairwise(bounds)]
-    # Not even one tile group: one at a time, and some of its runs at a time.
-    room = (_BEATS - columns - 1) // 2
-    if room < runs.max() or sums > _BEATS // 2:
-        raise InputError(f"layer {plan.name!r}: one tile exceeds a DMA transfer of {DMA_LIMIT} bytes")
-    share = np.cumsum(runs) // room + (np.arange(1, len(runs) + 1, dtype=np.int64)) * sums // (_BEATS // 2)
-    bounds = [0, *(np.flatnonzero(np.diff(share)) + 1).tolist(), len(runs)]
-    return [((group, group + 1), span) for group in range(tile.groups) for span in pairwise(bounds)]
+    # Not even one tile group: one at a time, and an equal share of its runs at a time.
+    room = _BEATS - columns - 1
+    for pieces in range(1, len(runs) + 1):
+        bounds = np.searchsorted(np.cumsum(runs), np.arange(1, pieces) * runs.sum() / pieces).tolist()
+        spans = [span for span in pairwise([0, *bounds, len(runs)]) if span[1] > span[0]]
+        if all(runs[a:b].sum() <= room and (b - a) * sums <= _BEATS for a, b in spans):
+            return [((group, group + 1), span) for group in range(tile.groups) for span in spans]
+    raise InputError(f"layer {plan.name!r}: one tile exceeds a DMA transfer of {DMA_LIMIT} bytes")
 
 
 def _transfer(plan, part, view, tile, words, source, groups, runs, act_format) -> Transfer:

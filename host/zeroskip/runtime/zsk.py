@@ -108,7 +108,10 @@ def load(path) -> Model:
             this release does not read.
     """
     try:
-        data = Path(path).read_bytes()
+        with Path(path).open("rb") as file:
+            data = file.read(_START)
+            if data.startswith(MAGIC):  # else it may be anything, of any length
+                data += file.read()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     try:
