@@ -49,8 +49,12 @@ def conv2d(
 
     Raises:
         InputError: wrong types, shapes or ranges.
+        ToolError: a package the compiler needs is missing.
         DeviceError: the device reports an error or does not answer.
     """
+    from .extras import need
+
+    need("compile", "compiling a convolution")
     from .compiler.conv import compile_conv
     from .runtime.conv import run_plan
 
@@ -70,8 +74,14 @@ def conv2d(
 def compile(onnx, config="tiny", calibration=None, **options):
     """Compile an ONNX file into a :class:`~zeroskip.runtime.network.Model`.
 
-    See :func:`zeroskip.compiler.network.compile` for the options.
+    See :func:`zeroskip.compiler.network.compile` for the options and errors.
+
+    Raises:
+        ToolError: a package the compiler needs is missing.
     """
+    from .extras import need
+
+    need("compile", "compiling a network")
     from .compiler.network import compile
 
     return compile(onnx, config, calibration, **options)

@@ -30,6 +30,7 @@ initial begin
     end
 end
 
+(* ram_style = "distributed" *)
 reg [WIDTH-1:0]  memory [0:DEPTH-1];
 reg [ADDR_W-1:0] write_reg;
 reg [ADDR_W-1:0] read_reg;

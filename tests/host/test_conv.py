@@ -323,3 +323,14 @@ def test_a_plan_that_does_not_fit_together():
             ConvPlan.from_arrays(meta, arrays | {key: value})
     with pytest.raises(FileFormatError):
         ConvPlan.from_arrays({key: value for key, value in meta.items() if key != "parts"}, arrays)
+
+
+def test_filters_of_similar_density_run_in_lockstep():
+    rng = np.random.default_rng(8)
+    w = random_weights(rng, (32, 16, 3, 3), 0.0, 1.0)
+    w[rng.random(w.shape) > rng.permutation(32)[:, None, None, None] / 32] = 0
+    config = Config("t", filters=8)
+    plan, _, _ = run(config, maps(rng, (1, 16, 5, 5)), w)
+    filters = plan.parts[0].filters
+    counts = np.count_nonzero(w, axis=(1, 2, 3))
+    assert sorted(filters.ravel()) == list(range(32)) and (np.diff(counts[filters.ravel()]) >= 0).all()

@@ -224,6 +224,16 @@ def test_constants_are_computed(rng):
     assert len(graph.nodes) == 1
 
 
+@pytest.mark.parametrize(("op", "left"), [("Relu", 5000), ("Identity", 1), ("Add", 1), ("Mul", 1)])
+def test_long_chains(op, left):
+    """No recursion, nothing that takes time quadratic in the number of nodes."""
+    inputs = lambda i: [f"t{i}" if i else "x", "c"][: 2 if op in ("Add", "Mul") else 1]  # noqa: E731
+    nodes = [node(op, inputs(i), [f"t{i + 1}"]) for i in range(5000)] + [node("Relu", ["t5000"], ["y"])]
+    graph = import_onnx(model(nodes, {"c": np.float32(1)}, X))
+    assert len(graph.nodes) in (left, left + 1)
+    graph.run(np.zeros((1, *X), np.float32))
+
+
 def test_softmax_at_the_end(rng):
     graph = agrees([node("MatMul", ["x", "w"], ["g"]), node("Softmax", ["g"], ["y"])], {"w": f32(rng, 5, 7)}, (5,))
     assert graph.nodes[-1].op == "softmax"

@@ -136,8 +136,9 @@ def check(bench, memory, source, target, beats, seed=0):
     assert bench.read(S2MM + LENGTH) == 8 * beats
     assert np.array_equal(bench.words[target : target + beats], words)
     assert (bench.words[target - 1], bench.words[target + beats]) == guard
-    for name, found, wanted in zip("in out".split(), bench.device.logged(), expected_cycles(memory, source, target, beats)):
-        assert np.array_equal(found, wanted), f"first differing word {name}: {np.flatnonzero(found != wanted)[:1]}"
+    wanted = expected_cycles(memory, source, target, beats)
+    for name, found, expected in zip(("in", "out"), bench.device.logged(), wanted, strict=True):
+        assert np.array_equal(found, expected), f"first differing word {name}: {np.flatnonzero(found != expected)[:1]}"
 
 
 @pytest.mark.parametrize("beats", [1, 2, 15, 16, 17, 127, 128, 129, 1000])

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ModelError
-from .graph import Graph, Node, fold
+from .fold import fold
+from .graph import Graph, Node
 from .onnx_constants import FOLDABLE, MAX_ELEMENTS, attributes, evaluate, read_tensor
 from .onnx_ops import OPERATORS
 from .onnx_source import Source

@@ -152,10 +152,11 @@ def quantise_graph(graph: Graph, ranges, hidden: str) -> dict[str, Quant]:
 
 def _tail(graph: Graph) -> set[str]:
     """The output and the tensors it is merely picked from, as long as nothing else reads them."""
-    tail, name, readers = set(), graph.output, 0
-    while len(graph.users(name)) == readers:
+    producers, readers = graph.links()
+    tail, name, allowed = set(), graph.output, 0
+    while len(readers[name]) == allowed:
         tail.add(name)
-        node, readers = graph.producer(name), 1
+        node, allowed = producers.get(name), 1
         if node is None or node.op not in PICKING:
             break
         name = node.inputs[0]

@@ -54,7 +54,7 @@ def open_board(config: Config, timeout: float) -> Accelerator:
             device = pynq.Device.active_device
     except RuntimeError as error:
         raise DeviceError(
-            f"no PYNQ board here ({error}); run this on the board (as root), or open the device \"sim\" or \"model\""
+            f'no PYNQ board here ({error}); run this on the board (as root), or open the device "sim" or "model"'
         ) from error
     bitstream = find_bitstream(config)
     try:

@@ -106,7 +106,9 @@ def handoff(config: Config) -> str:
     engine = _module(modules, ENGINE_NAME, "zeroskip_core", ENGINE_VLNV, parameters)
     _interface(engine, "S_AXI", "SLAVE")
     blocks = xml.SubElement(engine, "ADDRESSBLOCKS")
-    block = xml.SubElement(blocks, "ADDRESSBLOCK", ACCESS="", INTERFACE="S_AXI", NAME="Reg", RANGE="65536", USAGE="register")
+    block = xml.SubElement(
+        blocks, "ADDRESSBLOCK", ACCESS="", INTERFACE="S_AXI", NAME="Reg", RANGE="65536", USAGE="register"
+    )
     registers = xml.SubElement(block, "REGISTERS")
     for register in REGISTERS:
         _register(registers, register)

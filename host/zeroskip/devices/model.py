@@ -1,7 +1,8 @@
 """The fast device: registers in Python, and the integer and cycle models in place of RTL and memory.
 
 A run happens at once, when both DMA channels have been started.  Results and counters are those of
-the Verilated simulator with the same memory model.
+the Verilated simulator with the same memory model.  A packet stream that would stop the hardware's
+loader is an InputError at once.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import numpy as np
 
 from ..errors import InputError
 from ..hardware.config import Config
-from ..hardware.packets import KIND_ACT, KIND_RUN
 from ..hardware.registers import BY_NAME, COUNTER_MAX, COUNTER_NAMES, config_words
 from ..runtime.counters import Counters
 from .hwh import LENGTH_WIDTH
@@ -59,7 +59,7 @@ class _Channel:
     def unmapped(self, length: int) -> int:
         """The error of moving ``length`` bytes, 0 if all of them are memory."""
         first, last = self.address - MEMORY_BASE, self.address - MEMORY_BASE + length - 8
-        if 0 <= first and last < MEMORY_SIZE:
+        if first >= 0 and last < MEMORY_SIZE:
             return 0
         beyond = first if not 0 <= first < MEMORY_SIZE else MEMORY_SIZE
         return _SLV_ERR if 0 <= beyond - MEMORY_SIZE < PAGE else _DEC_ERR
@@ -72,15 +72,11 @@ class ModelDevice(SimulatedDevice):
         super().__init__(f"zeroskip-model-{config.name}", config, memory)
         self._channels = (_Channel(), _Channel())
         self._identity = {BY_NAME[name].offset: value for name, value in config_words(config).items()}
-        self._reset_engine()
+        self._counters = Counters.zero()
 
     def configure(self, memory: MemoryModel) -> None:
         """Change the timing of memory and streams from the next run on."""
         self.memory = memory
-
-    def _reset_engine(self) -> None:
-        self._counters = Counters.zero()
-        self._error = 0
 
     # -- registers -------------------------------------------------------------------------------
     def read_port(self, port: int, offset: int) -> int:
@@ -88,8 +84,6 @@ class ModelDevice(SimulatedDevice):
             return self._read_dma(offset)
         if offset in self._identity:
             return self._identity[offset]
-        if offset == BY_NAME["STATUS"].offset:
-            return self._error << 4 | int(self._channels[1].active and self._counters.cycles > 0)
         for name in COUNTER_NAMES:
             if offset == BY_NAME[name.upper()].offset:
                 return min(getattr(self._counters, name), COUNTER_MAX)
@@ -112,10 +106,7 @@ class ModelDevice(SimulatedDevice):
         if port == DMA_PORT:
             self._write_dma(offset, value)
         elif offset == BY_NAME["CONTROL"].offset:
-            if value & 1:
-                self._reset_engine()
-            elif value & 2:
-                self._counters = Counters.zero()
+            self._counters = Counters.zero()
 
     def _write_dma(self, offset: int, value: int) -> None:
         channel = self._channels[offset >= _S2MM]
@@ -149,9 +140,6 @@ class ModelDevice(SimulatedDevice):
             return
         start = send.address - MEMORY_BASE
         words = self.ram[start : start + send.length].view("<u8")
-        if int(words[0]) & 15 not in (KIND_ACT, KIND_RUN):
-            self._error = 1
-            return
         from ..models.cycles import simulate  # numba: only where the model runs
 
         try:

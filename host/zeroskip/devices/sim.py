@@ -42,7 +42,7 @@ _PROTOTYPES = {
 }
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _load(path: Path) -> ctypes.CDLL:
     try:
         library = ctypes.CDLL(str(path))
@@ -90,7 +90,13 @@ class VerilatedDevice(SimulatedDevice):
         self.memory = memory
         seeds = (ctypes.c_uint32 * 4)(*memory.seeds())
         self._library.zs_configure(
-            self._open(), memory.read_latency, memory.write_latency, memory.rate, memory.stall, memory.stream_stall, seeds
+            self._open(),
+            memory.read_latency,
+            memory.write_latency,
+            memory.rate,
+            memory.stall,
+            memory.stream_stall,
+            seeds,
         )
 
     def _open(self) -> int:

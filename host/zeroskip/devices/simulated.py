@@ -35,9 +35,13 @@ SLCR_BASE, SLCR_RANGE = 0xF800_0000, 0x1000
 
 def _slcr_after_boot() -> dict[int, int]:
     """The clock registers pynq reads: PLLs of 1300, 1050 and 1000 MHz from 50 MHz, CPU 650 MHz, FCLKs 100 MHz."""
-    registers = {0x100: 26 << 12, 0x104: 21 << 12, 0x108: 20 << 12, 0x120: 2 << 8}
-    divisor0, divisor1 = FCLK_DIVISORS
-    return registers | {offset: divisor0 << 8 | divisor1 << 20 for offset in (0x170, 0x180, 0x190, 0x1A0)}
+    fclk = FCLK_DIVISORS[0] << 8 | FCLK_DIVISORS[1] << 20
+    return {0x100: 26 << 12, 0x104: 21 << 12, 0x108: 20 << 12, 0x120: 2 << 8} | {
+        0x170: fclk,
+        0x180: fclk,
+        0x190: fclk,
+        0x1A0: fclk,
+    }
 
 
 class _Pages:
@@ -54,7 +58,8 @@ class _Pages:
                 return start
         raise DeviceError(
             f"simulated memory exhausted: {nbytes} bytes asked for, largest free block "
-            f"{max((length for _, length in self.free), default=0)} of {MEMORY_SIZE}; release buffers or send less at once"
+            f"{max((length for _, length in self.free), default=0)} of {MEMORY_SIZE}; "
+            "release buffers or send less at once"
         )
 
     def give(self, start: int, nbytes: int) -> None:
@@ -143,7 +148,13 @@ class SimulatedDevice(Device):
         # Views keep the block alive, not the buffer they were cut from.
         weakref.finalize(block, self._pages.give, start, nbytes)
         return PynqBuffer(
-            shape, dtype, buffer=block, device=self, device_address=MEMORY_BASE + start, bo=start, coherent=not cacheable
+            shape,
+            dtype,
+            buffer=block,
+            device=self,
+            device_address=MEMORY_BASE + start,
+            bo=start,
+            coherent=not cacheable,
         )
 
     def _span(self, virtual_address: int, nbytes: int) -> slice:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
@@ -130,7 +131,8 @@ class Accelerator:
                     buffer = pynq.allocate((size,), dtype=np.uint64, target=self._target)
             except (MemoryError, RuntimeError, OSError) as error:
                 raise DeviceError(
-                    f"no contiguous memory for {size * BEAT_BYTES} bytes ({error}); close other overlays or send less at once"
+                    f"no contiguous memory for {size * BEAT_BYTES} bytes ({error}); "
+                    "close other overlays or send less at once"
                 ) from error
             # No dirty cache line of the allocation may later be written over the DMA's data.
             buffer.flush()
@@ -169,7 +171,8 @@ class Accelerator:
         for name, beats in (("packet stream", words.size), ("result", out_beats)):
             if not 1 <= beats <= self.max_beats:
                 raise InputError(
-                    f"{name} of {beats} 64-bit words; one DMA transfer moves 1 to {self.max_beats}; split it into several"
+                    f"{name} of {beats} 64-bit words; one DMA transfer moves 1 to {self.max_beats}; "
+                    "split it into several"
                 )
         source, target = self._buffer("in", words.size), self._buffer("out", out_beats)
         source[:] = words
@@ -236,11 +239,9 @@ class Accelerator:
         return "; ".join(parts)
 
     def _recover(self) -> None:
-        """Reset after a failure; the failure itself is what the caller should see."""
-        try:
+        """Reset after a failure; the failure itself is what the caller should see, whatever the reset meets."""
+        with contextlib.suppress(Exception):
             self.reset()
-        except Exception:  # noqa: BLE001  the first error says more
-            return
 
     def reset(self) -> None:
         """Abort whatever runs and bring DMA and engine to their idle state.

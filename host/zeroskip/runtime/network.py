@@ -79,7 +79,7 @@ class Result:
         return sum(layer.counters["cycles"] for layer in self.layers)
 
     def to_json(self) -> dict:
-        """Measurements as data; see docs/report.md."""
+        """Configuration, number of images, cycles, and every field of every :class:`LayerResult`, as plain data."""
         layers = [{**vars(layer), "counters": layer.counters.as_dict()} for layer in self.layers]
         config = {"name": self.config.name, **self.config.hardware_fields(), "hash": f"{self.config.hash:08x}"}
         return {
@@ -88,7 +88,7 @@ class Result:
         }  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """A quantised network with its convolutions compiled for one build of the hardware.
 

@@ -55,7 +55,7 @@ class Tensor:
     quant: Quant
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Node:
     """One operator of a quantised network; ``label`` is the ONNX operator it came from."""
 

@@ -203,7 +203,7 @@ class ConvPlan:
 
 def activation_limit(weights: np.ndarray) -> int:
     """Largest activation magnitude with which no filter's sum can leave 32 bits."""
-    largest = int(np.abs(weights.astype(np.int64)).sum((1, 2, 3)).max())
+    largest = int(np.abs(weights, dtype=np.int16).sum((1, 2, 3), dtype=np.int64).max())
     return ((1 << 31) - 1) // max(largest, 1)
 
 

@@ -2,7 +2,7 @@
 // Purpose: words come back unchanged after a FIFO; tlast goes with the word numbered LAST, and the words after it are dropped.
 // Licence: MIT.
 // Timing: one cycle of latency, one word per cycle.  The counters CYCLES, BEATS_IN and BEATS_OUT work; the other counters read as SPARE.
-// Extra registers, at the end of the map: LAST 0xF0 (0: never tlast), CONFIG_HASH as seen 0xF4, SPARE 0xF8, STATUS.error 0xFC.
+// Extra registers: FREEZE 0xEC (1: CYCLES stands), LAST 0xF0 (0: never tlast), CONFIG_HASH as read 0xF4, SPARE 0xF8, STATUS.error 0xFC.
 `default_nettype none
 
 module zeroskip_core #(
@@ -53,7 +53,7 @@ reg  [31:0] read_data;
 
 reg [31:0] last_reg, hash_reg, spare_reg, cycles_reg, beats_in_reg, beats_out_reg;
 reg [3:0]  error_reg;
-reg        active_reg;
+reg        active_reg, freeze_reg;
 
 wire fifo_ready, fifo_valid;
 wire [31:0] number = beats_out_reg + 32'd1;
@@ -94,11 +94,12 @@ always @(posedge clk) begin
             active_reg <= 1'b0;
         end
     end
-    if (active_reg || (s_axis_tvalid && s_axis_tready)) begin
+    if ((active_reg || (s_axis_tvalid && s_axis_tready)) && !freeze_reg) begin
         cycles_reg <= cycles_reg + 32'd1;
     end
     if (write_en) begin
         case (write_addr)
+            8'hEC: freeze_reg <= write_data[0];
             8'hF0: last_reg <= write_data;
             8'hF4: hash_reg <= write_data;
             8'hF8: spare_reg <= write_data;
@@ -118,6 +119,7 @@ always @(posedge clk) begin
     end
     if (rst) begin
         last_reg <= 32'd0;
+        freeze_reg <= 1'b0;
         hash_reg <= CONFIG_HASH;
     end
 end

@@ -1,0 +1,230 @@
+"""The driver on the Verilated DMA with the loop-back core: what it moves, what it refuses, how it recovers."""
+
+import contextlib
+import dataclasses
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from zeroskip.devices import MemoryModel, open_device
+from zeroskip.devices.sim import VerilatedDevice
+from zeroskip.errors import ConfigError, DeviceError, DeviceTimeout, InputError
+from zeroskip.hardware.config import Config, get_config
+from zeroskip.hardware.registers import COUNTER_NAMES
+from zeroskip.runtime.counters import Counters
+from zeroskip.runtime.driver import Accelerator
+
+LOOPBACK = [Path(__file__).parents[1] / "rtl" / "loopback"]
+FREEZE, LAST, HASH, SPARE, ERROR = 0xEC, 0xF0, 0xF4, 0xF8, 0xFC
+
+
+@pytest.fixture(scope="module")
+def shared():
+    with open_device("sim", "tiny", library_dirs=LOOPBACK, timeout=0.2) as accelerator:
+        yield accelerator
+
+
+@pytest.fixture
+def accelerator(shared):
+    yield shared
+    shared._device.configure(MemoryModel())
+    shared._buffers.clear()
+    shared.timeout = 0.2
+    poke(shared, FREEZE, 0)
+
+
+def poke(accelerator, register, value):
+    accelerator._engine.mmio.write(register, value)
+
+
+def data(beats, seed=0):
+    return np.random.default_rng(seed).integers(0, 2**64, beats, dtype=np.uint64)
+
+
+def loop(accelerator, beats, last=None, out_beats=None, seed=0):
+    poke(accelerator, LAST, beats if last is None else last)
+    return accelerator.execute(data(beats, seed), beats if out_beats is None else out_beats)
+
+
+def assert_works(accelerator, beats=100):
+    sums, counters = loop(accelerator, beats, seed=beats)
+    np.testing.assert_array_equal(sums, data(beats, beats))
+    assert (counters.beats_in, counters.beats_out) == (beats, beats)
+
+
+@pytest.mark.parametrize("beats", [1, 2, 600, 5000, 599, 1])
+def test_data_comes_back(accelerator, beats):
+    sums, counters = loop(accelerator, beats, seed=beats)
+    assert type(sums) is np.ndarray and sums.dtype == np.uint64
+    np.testing.assert_array_equal(sums, data(beats, beats))
+    assert counters.beats_in == counters.beats_out == beats
+    assert counters.cycles > beats
+
+
+def test_buffers_are_kept_and_grown(accelerator):
+    loop(accelerator, 100)
+    small = accelerator._buffers["in"].device_address
+    loop(accelerator, 300)
+    assert accelerator._buffers["in"].device_address == small
+    loop(accelerator, 100_000)
+    assert accelerator._buffers["in"].size >= 100_000
+    assert_works(accelerator)
+
+
+def test_stalls_everywhere(accelerator):
+    accelerator._device.configure(MemoryModel(7, 3, 500, stall=150, stream_stall=150, seed=5))
+    assert_works(accelerator, 3000)
+
+
+@pytest.mark.parametrize(
+    "words, beats, said",
+    [
+        (np.zeros(4, np.int64), 4, "int64"),
+        (np.zeros((2, 2), np.uint64), 4, r"\(2, 2\)"),
+        (np.zeros(0, np.uint64), 4, "n at least 1"),
+        (np.zeros(4, np.uint64), 0, "result of 0"),
+        (np.zeros(4, np.uint64), 1 << 23, "1 to 8388607"),
+        (np.zeros(1 << 23, np.uint64), 4, "split"),
+    ],
+)
+def test_bad_arguments(accelerator, words, beats, said):
+    with pytest.raises(InputError, match=said):
+        accelerator.execute(words, beats)
+    assert_works(accelerator)
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"mux": 16}, ["mux = 8 in hardware, 16 expected"]),
+        ({"wgs": 5, "columns": 1024}, ["wgs = 2 in hardware, 5 expected", "columns = 512 in hardware, 1024 expected"]),
+        ({"act_w": 16, "lanes": 4}, ["act_w = 9 in hardware, 16 expected", "lanes = 8 in hardware, 4 expected"]),
+        ({"filters": 2, "scan": 2}, ["filters = 1 in hardware, 2 expected", "scan = 4 in hardware, 2 expected"]),
+        ({"steps": 512}, ["steps = 256 in hardware, 512 expected"]),
+    ],
+)
+def test_other_hardware_is_refused_by_field(changes, said):
+    device = VerilatedDevice(get_config("tiny"), MemoryModel(), library_dirs=LOOPBACK)
+    with contextlib.closing(device), pytest.raises(ConfigError) as error:
+        Accelerator("sim", Config("other", **changes), str(device.bitstream), device)
+    for text in said:
+        assert text in str(error.value)
+    assert str(error.value).count("in hardware") == len(said), "only the fields that differ"
+
+
+def test_other_hash_is_refused(accelerator):
+    poke(accelerator, HASH, 0x12345678)
+    with pytest.raises(ConfigError, match=r"hash = 0x12345678 in hardware, 0x[0-9A-F]{8} expected"):
+        accelerator._identify()
+    poke(accelerator, HASH, accelerator.config.hash)
+    accelerator._identify()
+
+
+def test_no_tlast_is_an_error(accelerator):
+    with pytest.raises(DeviceError, match=r"S2MM halted, DMAIntErr.*800 bytes received"):
+        loop(accelerator, 100, last=0)
+    assert_works(accelerator)
+
+
+def test_a_missing_word_times_out_with_the_state(accelerator):
+    with pytest.raises(DeviceTimeout) as error:
+        loop(accelerator, 100, last=0, out_beats=150)
+    message = str(error.value)
+    assert "no progress for 0.2 s" in message
+    assert "MM2S idle" in message
+    assert re.search("S2MM busy .*800 bytes received", message)
+    assert "engine error 0 (none)" in message and "beats in 100, out 100" in message
+    assert_works(accelerator)
+
+
+def test_engine_error_is_decoded(accelerator):
+    poke(accelerator, ERROR, 2)
+    with pytest.raises(DeviceTimeout, match=r"MM2S busy.*engine error 2 \(work groups out of range\)"):
+        loop(accelerator, 1000)
+    assert_works(accelerator)
+
+
+def test_short_packet(accelerator):
+    with pytest.raises(DeviceError, match="720 bytes of sums came, 800 were expected"):
+        loop(accelerator, 100, last=90)
+    assert_works(accelerator)
+
+
+def test_overlong_packet(accelerator):
+    with pytest.raises(DeviceError, match="S2MM halted, DMAIntErr"):
+        loop(accelerator, 100, out_beats=90)
+    assert_works(accelerator)
+
+
+@pytest.mark.parametrize("name, channel", [("in", "MM2S"), ("out", "S2MM")])
+@pytest.mark.parametrize("address, error", [(0, "DMADecErr"), (0x2000_0000, "DMASlvErr"), (0x1000_0004, None)])
+def test_bad_address(accelerator, name, channel, address, error):
+    loop(accelerator, 10)
+    accelerator._buffers[name].device_address = address
+    # An unaligned address is refused by pynq itself.
+    expected, said = (DeviceError, f"{channel} halted, {error}") if error else (RuntimeError, "aligned")
+    with pytest.raises(expected, match=said):
+        loop(accelerator, 100)
+    accelerator._buffers.clear()
+    assert_works(accelerator)
+
+
+def test_full_counter(accelerator):
+    poke(accelerator, SPARE, 0xFFFF_FFFF)
+    with pytest.raises(DeviceError, match="counter busy overflowed"):
+        loop(accelerator, 10)
+    assert_works(accelerator)
+
+
+def test_no_cycles(accelerator):
+    poke(accelerator, FREEZE, 1)
+    with pytest.raises(DeviceError, match="counted no cycles"):
+        loop(accelerator, 10)
+
+
+def test_slow_is_not_stuck(accelerator):
+    """The limit is on time without progress, not on the time of a run."""
+    accelerator._device.configure(MemoryModel(rate=2))
+    accelerator.timeout = 0.02
+    sums, counters = loop(accelerator, 3000)
+    np.testing.assert_array_equal(sums, data(3000))
+    assert counters.cycles > 1_000_000
+
+
+def test_interrupted_run_leaves_it_usable(accelerator, monkeypatch):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(accelerator, "_counters", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            loop(accelerator, 100)
+    assert_works(accelerator)
+
+
+def test_closed():
+    accelerator = open_device("sim", "tiny", library_dirs=LOOPBACK)
+    with accelerator:
+        assert_works(accelerator)
+    accelerator.close()
+    with pytest.raises(DeviceError, match="closed"):
+        accelerator.execute(data(4), 4)
+
+
+def test_timeout_must_be_positive():
+    with pytest.raises(InputError, match="timeout"):
+        open_device("sim", "tiny", library_dirs=LOOPBACK, timeout=0)
+
+
+def test_counters():
+    zero = Counters.zero()
+    one = dataclasses.replace(zero, cycles=5, pairs=2**40)
+    assert (one + one)["pairs"] == 2**41 and (one + zero) == one
+    assert list(one.as_dict()) == list(COUNTER_NAMES)
+    assert one.as_dict()["cycles"] == 5
+    with pytest.raises(KeyError, match="no counter 'cycle'"):
+        one["cycle"]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        one.cycles = 1
