@@ -10,6 +10,12 @@
 `define ZS_ENGINE_TRIDENT                   4'd1
 `define ZS_STREAM_W                         64
 
+// Addresses on the processor's bus
+`define ZS_ENGINE_BASE                      32'h43C00000
+`define ZS_ENGINE_RANGE                     32'h00010000
+`define ZS_DMA_BASE                         32'h40400000
+`define ZS_DMA_RANGE                        32'h00010000
+
 // Register byte offsets
 `define ZS_REG_ID                           'h00
 `define ZS_REG_VERSION                      'h04

@@ -1,20 +1,29 @@
 """The network as a small float graph: what the importer builds, ``fold`` simplifies and calibration runs.
 
-A tensor is a name; its shape excludes the batch.  Nodes are in execution order.  Operators:
+A tensor is a name; its shape excludes the batch, and axes are counted without it.  Nodes are in
+execution order.  Operators:
 
 =============  ==========================================================================================
 conv           ``weight`` (K, C/groups, R, S), ``bias`` (K,); attributes stride, padding, dilation, groups.
                On a tensor of shape (F,) it is a matrix product with a 1x1 window.
-affine         ``weight``, ``bias``: one value per channel or one for all, (C,) or (1,)
+affine         ``weight``, ``bias``: one value per element of axis 0 or one for all, (C,) or (1,)
 clip           attributes low, high (float, may be infinite)
-add            two inputs of one shape
+table          attribute chain (``functions.py``); for a step "prelu" ``weight``, slopes (C,)
+quantise       rounds to what the file says of its output (``Graph.quants``)
+add, mul       two inputs that broadcast, of one rank; add has attribute signs, +1 or -1 for each
+concat         any number of inputs; attribute axis
 max_pool       attributes kernel, stride, padding, dilation
 average_pool   the same, and ``weight``: float (OH, OW) or (1, 1), 1/(elements counted) of each window
+resize         of (C, H, W); attributes rows, columns: float (3, n), for each output row the two input
+               rows it lies between and the weight of the second
+pad            attribute padding: zeros before every axis, then after every axis
+slice          attributes start, stop, step, each one per axis
 reshape        attribute shape
-softmax        over axis 1; last node only
+transpose      attribute perm
+softmax        attribute axis
 =============  ==========================================================================================
 
-``conv``, ``affine``, ``add`` and ``average_pool`` may carry a fused ``clip`` attribute (low, high).
+``conv``, ``affine``, ``add``, ``mul`` and ``average_pool`` may carry a fused ``clip`` attribute (low, high).
 """
 
 from __future__ import annotations
@@ -25,7 +34,29 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..models.reference import correlate
-from ..runtime.hostops import reduce_windows, softmax
+from ..runtime.hostops import Quant, reduce_windows, softmax
+from .functions import apply
+
+PICKING = ("max_pool", "clip", "resize", "pad", "slice", "reshape", "transpose", "softmax")
+"""Operators whose output has their input's scale and zero point: they only pick values, or are
+computed in float at the very end (softmax; elsewhere it is ``integer_softmax``, which rescales)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """Integers of a convolution that was quantised before it was exported.
+
+    Args:
+        weights: int8, the shape of the node's weight, zero point subtracted.
+        scales: float64 (K,), of the weights.
+        bias: int64 (K,), or None when the file has a float bias.
+        bias_scales: float64 (K,), of the bias.
+    """
+
+    weights: np.ndarray
+    scales: np.ndarray
+    bias: np.ndarray | None = None
+    bias_scales: np.ndarray | None = None
 
 
 @dataclass(eq=False)
@@ -40,16 +71,22 @@ class Node:
     weight: np.ndarray | None = None
     bias: np.ndarray | None = None
     label: str = ""
+    given: Given | None = None
 
 
 @dataclass(eq=False)
 class Graph:
-    """A network with one input and one output."""
+    """A network with one input and one output.
+
+    ``quants`` holds the tensors whose scale and zero point the file itself gives; :meth:`run` rounds
+    them to it, as the file's own QuantizeLinear nodes do.
+    """
 
     nodes: list[Node]
     input: str
     output: str
     shapes: dict[str, tuple[int, ...]]
+    quants: dict[str, Quant] = field(default_factory=dict)
 
     def links(self) -> tuple[dict[str, Node], dict[str, list[Node]]]:
         """The node that computes each tensor, and the nodes that read it (a node may stand there twice)."""
@@ -65,6 +102,12 @@ class Graph:
         """Images to run at a time, so that no tensor takes more than 64 MiB (but at least one image)."""
         return max(1, 2**24 // max(math.prod(shape) for shape in self.shapes.values()))
 
+    @property
+    def needs_calibration(self) -> bool:
+        """Whether the scale of any tensor is left for zeroskip to choose."""
+        chosen = [self.input, *(node.output for node in self.nodes if node.op not in PICKING)]
+        return not self.quants.keys() >= set(chosen)
+
     def run(self, images: np.ndarray, observe=None) -> np.ndarray:
         """Execute in float32.
 
@@ -75,12 +118,12 @@ class Graph:
         Returns:
             float32 (N, *output shape).
         """
-        values = {self.input: np.asarray(images, np.float32)}
+        values = {self.input: self._rounded(self.input, np.asarray(images, np.float32))}
         last = {name: i for i, node in enumerate(self.nodes) for name in node.inputs}
         if observe:
             observe(self.input, values[self.input])
         for i, node in enumerate(self.nodes):
-            values[node.output] = _execute(node, [values[name] for name in node.inputs])
+            values[node.output] = self._rounded(node.output, execute(node, [values[name] for name in node.inputs]))
             if observe:
                 observe(node.output, values[node.output])
             for name in set(node.inputs):
@@ -88,32 +131,75 @@ class Graph:
                     del values[name]
         return values[self.output]
 
+    def _rounded(self, name: str, values: np.ndarray) -> np.ndarray:
+        quant = self.quants.get(name)
+        return values if quant is None else quant.dequantise(quant.quantise(values))
 
-def _per_channel(values: np.ndarray, x: np.ndarray) -> np.ndarray:
+
+def execute(node: Node, inputs: list[np.ndarray]) -> np.ndarray:
+    """One node in float32; inputs and output (N, *shape)."""
+    y = _OPERATORS[node.op](node, *inputs)
+    return np.clip(y, *node.attrs["clip"]) if "clip" in node.attrs else y
+
+
+def per_channel(values: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """One value per channel (or one for all) as float32 that broadcasts against x (N, C, ...)."""
     return values.astype(np.float32).reshape(1, -1, *[1] * (x.ndim - 2))
 
 
-def _execute(node: Node, inputs: list[np.ndarray]) -> np.ndarray:
-    a, x = node.attrs, inputs[0]
-    if node.op == "conv":
-        maps = x if x.ndim == 4 else x.reshape(*x.shape, 1, 1)
-        y = correlate(maps, node.weight, a["stride"], a["padding"], a["dilation"], a["groups"], np.float32)
-        y = (y if x.ndim == 4 else y[:, :, 0, 0]) + _per_channel(node.bias, x)
-    elif node.op == "affine":
-        y = x * _per_channel(node.weight, x) + _per_channel(node.bias, x)
-    elif node.op == "clip":
-        y = np.clip(x, a["low"], a["high"])
-    elif node.op == "add":
-        y = x + inputs[1]
-    elif node.op == "max_pool":
-        y = reduce_windows(x, a["kernel"], a["stride"], a["padding"], a["dilation"], np.maximum, fill=-np.inf)
-    elif node.op == "average_pool":
-        y = reduce_windows(x, a["kernel"], a["stride"], a["padding"], a["dilation"], np.add)
-        y = y * node.weight.astype(np.float32)
-    elif node.op == "reshape":
-        y = x.reshape(len(x), *a["shape"])
-    elif node.op == "softmax":
-        y = softmax(x)
-    else:
-        raise AssertionError(f"operator {node.op!r}")
-    return np.clip(y, *a["clip"]) if "clip" in a else y
+def _window(node: Node):
+    return [node.attrs[key] for key in ("kernel", "stride", "padding", "dilation")]
+
+
+def _conv(node: Node, x):
+    a = node.attrs
+    maps = x if x.ndim == 4 else x.reshape(*x.shape, 1, 1)
+    y = correlate(maps, node.weight, a["stride"], a["padding"], a["dilation"], a["groups"], np.float32)
+    return (y if x.ndim == 4 else y[:, :, 0, 0]) + per_channel(node.bias, x)
+
+
+def _resize(node: Node, x):
+    for axis, places in ((2, node.attrs["rows"]), (3, node.attrs["columns"])):
+        low, high = (x.take(index.astype(np.intp), axis) for index in places[:2])
+        weight = places[2].astype(np.float32).reshape(-1, *[1] * (3 - axis))
+        x = low + (high - low) * weight
+    return x
+
+
+def _pad(node: Node, x):
+    padding = node.attrs["padding"]
+    rank = len(padding) // 2
+    return np.pad(x, [(0, 0), *zip(padding[:rank], padding[rank:], strict=True)])
+
+
+def _transpose(node: Node, x):
+    return np.ascontiguousarray(x.transpose(0, *(axis + 1 for axis in node.attrs["perm"])))
+
+
+def slices(attrs) -> tuple[slice, ...]:
+    """The index of a slice node, batch included; a stop of -1 is one place before the first element."""
+    bounds = zip(attrs["start"], attrs["stop"], attrs["step"], strict=True)
+    return (slice(None), *(slice(a, b if b >= 0 else None, step) for a, b, step in bounds))
+
+
+_OPERATORS = {
+    "conv": _conv,
+    "affine": lambda node, x: x * per_channel(node.weight, x) + per_channel(node.bias, x),
+    "clip": lambda node, x: np.clip(x, node.attrs["low"], node.attrs["high"]),
+    "table": lambda node, x: apply(
+        node.attrs["chain"], x, None if node.weight is None else per_channel(node.weight, x)
+    ),
+    "quantise": lambda node, x: x,
+    "add": lambda node, x, y: x * node.attrs["signs"][0] + y * node.attrs["signs"][1],
+    "mul": lambda node, x, y: x * y,
+    "concat": lambda node, *parts: np.concatenate(parts, axis=node.attrs["axis"] + 1),
+    "max_pool": lambda node, x: reduce_windows(x, *_window(node), np.maximum, fill=-np.inf),
+    "average_pool": lambda node, x: reduce_windows(x, *_window(node), np.add) * node.weight.astype(np.float32),
+    "resize": _resize,
+    "pad": _pad,
+    "slice": lambda node, x: np.ascontiguousarray(x[slices(node.attrs)]),
+    "reshape": lambda node, x: x.reshape(len(x), *node.attrs["shape"]),
+    "transpose": _transpose,
+    "softmax": lambda node, x: softmax(x, node.attrs["axis"] + 1),
+    "integer_softmax": lambda node, x: softmax(x, node.attrs["axis"] + 1),
+}

@@ -16,16 +16,9 @@ from ..runtime.network import Model
 from ..runtime.nodes import Node, Tensor
 from . import graph as float_graph
 from .conv import compile_conv
+from .integers import given_integers, integer_node
 from .onnx_import import import_onnx
-from .quantise import (
-    PER,
-    SCALE_RULES,
-    calibrate,
-    clip_bounds,
-    conv_integers,
-    factors,
-    quantise_graph,
-)
+from .quantise import PER, SCALE_RULES, calibrate, clip_bounds, conv_integers, quantise_graph
 
 MODES = ("dense", "zero_skip", "combined")
 ACTIVATIONS = ("uint8", "int16")
@@ -86,7 +79,9 @@ def compile(
         "percentile": percentile, "clip": clip, "prune": prune, "activations": activations,
         "calibration": 0 if calibration is None else len(calibration),
     }  # fmt: skip
-    ranges = calibrate(graph, _calibration_images(graph, calibration), calibration_percentile)
+    ranges = {}
+    if graph.needs_calibration:
+        ranges = calibrate(graph, _calibration_images(graph, calibration), calibration_percentile)
     quants = quantise_graph(graph, ranges, activations)
     tensors = {name: Tensor(graph.shapes[name], quant) for name, quant in quants.items()}
     options = {"per": per, "percentile": percentile, "clip": clip, "share": prune}
@@ -186,27 +181,12 @@ class _Layer:
 
 
 def _integer_node(node: float_graph.Node, quants: Mapping[str, Quant], options) -> _Layer:
+    if node.op != "conv":
+        return _Layer(integer_node(node, quants))
     x, y = quants[node.inputs[0]], quants[node.output]
+    weights, arrays = given_integers(node, x, y) if node.given else conv_integers(node, x, y, **options)
     common = node.op, node.name, node.label, tuple(node.inputs), node.output
-    if node.op == "conv":
-        weights, arrays = conv_integers(node, x, y, **options)
-        return _Layer(Node(*common, clip_bounds(node, y), arrays), weights, dict(node.attrs))
-    if node.op == "add":
-        scales = np.array([quants[name].scale for name in node.inputs]) / y.scale
-        # One shift for both, that of the larger factor: the smaller keeps the same absolute precision.
-        multiplier, shift = factors(node, scales)
-        shift = int(shift.min())
-        multiplier = np.rint(np.ldexp(scales, shift)).clip(0, 2**31 - 1).astype(np.int32)
-        return _Layer(Node(*common, {**clip_bounds(node, y), "shift": shift}, {"multiplier": multiplier}))
-    if node.op == "clip":
-        return _Layer(
-            Node(*common, clip_bounds(replace(node, attrs={"clip": (node.attrs["low"], node.attrs["high"])}), y))
-        )
-    if node.op == "average_pool":
-        multiplier, shift = factors(node, node.weight * x.scale / y.scale)
-        window = {key: node.attrs[key] for key in ("kernel", "stride", "padding", "dilation")}
-        return _Layer(Node(*common, {**window, **clip_bounds(node, y)}, {"multiplier": multiplier, "shift": shift}))
-    return _Layer(Node(*common, dict(node.attrs)))
+    return _Layer(Node(*common, clip_bounds(node, y), arrays), weights, dict(node.attrs))
 
 
 def _geometry(plan) -> dict:

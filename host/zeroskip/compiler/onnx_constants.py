@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,11 +18,28 @@ MAX_ELEMENTS = 2**28
 
 _BROADCAST = frozenset(("Add", "Div", "Equal", "Greater", "Less", "Mul", "Pow", "Sub", "Where"))
 _SAME_SIZE = frozenset(
-    ("Cast", "Concat", "Constant", "Exp", "Flatten", "Identity", "Neg", "Reciprocal", "ReduceProd", "Reshape", "Shape")
-    + ("Size", "Slice", "Split", "Sqrt", "Squeeze", "Transpose", "Unsqueeze")
+    ("Cast", "Ceil", "Constant", "Exp", "Flatten", "Floor", "Identity", "Neg", "QuantizeLinear", "Reciprocal")
+    + ("ReduceProd", "Reshape", "Shape", "Size", "Slice", "Split", "Sqrt", "Squeeze", "Transpose", "Unsqueeze")
 )
-FOLDABLE = _BROADCAST | _SAME_SIZE | {"ConstantOfShape", "Gather"}
+FOLDABLE = _BROADCAST | _SAME_SIZE | {"Concat", "ConstantOfShape", "Expand", "Gather"}
 """Operators evaluated at import when all their inputs are constants; their results' sizes are known beforehand."""
+
+_MOVING = ("Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
+
+
+@dataclass(frozen=True, eq=False)
+class Integers:
+    """A constant that DequantizeLinear made: real = scale * values.
+
+    Args:
+        values: int64, zero point subtracted.
+        scale: float64 (1,), or (n,) along ``axis``.
+        axis: counts all axes.
+    """
+
+    values: np.ndarray
+    scale: np.ndarray
+    axis: int
 
 
 def read_tensor(tensor, what: str) -> np.ndarray:
@@ -68,7 +86,15 @@ def evaluate(source: Source) -> dict[str, np.ndarray] | None:
         return {node.output[0]: read_tensor(source.attributes["value"], f"Constant node {source.name!r}")}
     values = [importer.constants[name] for name in inputs]
     _check_size(source, values)
-    return _run(source, dict(zip(inputs, values, strict=True)))
+    found = _run(source, dict(zip(inputs, values, strict=True)))
+    moved = importer.integers.get(inputs[0]) if inputs and node.op_type in _MOVING else None
+    if moved is not None and (moved.scale.size == 1 or node.op_type in ("Identity", "Transpose")):
+        integers = _run(source, dict(zip(inputs, (moved.values, *values[1:]), strict=True)))[node.output[0]]
+        axis = moved.axis
+        if node.op_type == "Transpose":
+            axis = source.ints("perm", tuple(range(integers.ndim))[::-1]).index(axis)
+        importer.integers[node.output[0]] = replace(moved, values=integers, axis=axis)
+    return found
 
 
 def _check_size(source: Source, values: list[np.ndarray]) -> None:
@@ -76,6 +102,10 @@ def _check_size(source: Source, values: list[np.ndarray]) -> None:
     try:
         if source.op == "ConstantOfShape":
             size = math.prod(abs(int(v)) for v in values[0].ravel())
+        elif source.op == "Concat":
+            size = sum(value.size for value in values)
+        elif source.op == "Expand":
+            size = math.prod(abs(int(v)) for v in values[1].ravel()) * values[0].size
         elif source.op == "Gather":
             size = values[0].size * values[1].size
         elif source.op in _BROADCAST:

@@ -1,4 +1,9 @@
-"""One ONNX node as an importer function sees it: every access is checked and every error names the node."""
+"""One ONNX node as an importer function sees it: every access is checked and every error names the node.
+
+To support another operator, register a function (``@importer("Name")`` in one of the ``onnx_*`` modules
+of operators): it receives a :class:`Source` and says what the node becomes with ``source.emit(...)``,
+after as many ``source.step(...)`` as it takes, or with ``source.alias(...)``.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +14,35 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import ModelError
-from .graph import Node
-from .onnx_constants import MAX_ELEMENTS
+from ..runtime.hostops import Quant
+from .graph import Given, Node
+from .onnx_constants import MAX_ELEMENTS, Integers
 
 if TYPE_CHECKING:
     from .onnx_import import Importer
+
+OPERATORS = {}
+"""ONNX operator name -> importer function."""
+
+ON_INTEGERS = set()
+"""Operators that mean the same on the integers of a quantised tensor as on the real numbers."""
+
+
+def importer(*names: str, on_integers: bool = False):
+    """Register a function for ONNX operators."""
+
+    def register(function):
+        OPERATORS.update(dict.fromkeys(names, function))
+        if on_integers:
+            ON_INTEGERS.update(names)
+        return function
+
+    return register
+
+
+def dims(shape) -> str:
+    """A shape without the batch, for messages."""
+    return ", ".join(("N", *map(str, shape)))
 
 
 @dataclass
@@ -23,6 +52,7 @@ class Source:
     importer: Importer
     node: object
     name: str
+    label: str
     attributes: dict = field(default_factory=dict)
 
     @property
@@ -42,7 +72,7 @@ class Source:
         return self.node.output[0] == self.importer.output
 
     def error(self, message: str) -> ModelError:
-        return ModelError(f"{self.op} node {self.name!r}: {message}")
+        return ModelError(f"{self.label} node {self.name!r}: {message}")
 
     # -- inputs --------------------------------------------------------------------------------------
     def is_absent(self, index: int) -> bool:
@@ -56,19 +86,35 @@ class Source:
             raise self.error(f"input {index} is missing")
         return self.node.input[index]
 
-    def shape(self, index: int) -> tuple[int, ...]:
-        """Shape of an activation, without the batch; at least one axis."""
+    def tensor(self, index: int) -> str:
+        """The graph's tensor of an activation.
+
+        Raises:
+            ModelError: it is a constant, has only a batch axis, or holds integers this operator does not take.
+        """
         name = self._input(index)
         if name in self.importer.constants:
             raise self.error(f"input {index} ({name!r}) is a constant; accepted: an activation")
         if name not in self.importer.names:
-            raise self.error(
-                f"input {index} ({name!r}) is a second output of its node; supported: the first output only"
-            )
-        shape = self.importer.shapes[self.importer.names[name]]
-        if not shape:
+            raise self.error(f"input {index} ({name!r}) is an output of its node that zeroskip does not compute")
+        tensor = self.importer.names[name]
+        if not self.importer.shapes[tensor]:
             raise self.error("input (N,); accepted: at least one axis besides the batch")
-        return shape
+        if name in self.importer.integer_names and self.op not in ON_INTEGERS:
+            raise self.error(
+                f"input {index} ({name!r}) holds the integers of a quantised tensor; accepted: real numbers "
+                f"(after DequantizeLinear)"
+            )
+        return tensor
+
+    def shape(self, index: int) -> tuple[int, ...]:
+        """Shape of an activation, without the batch; at least one axis."""
+        return self.importer.shapes[self.tensor(index)]
+
+    def quant(self, index: int) -> Quant | None:
+        """What an activation's integers mean; None if it holds real numbers."""
+        holds = self._input(index) in self.importer.integer_names
+        return self.importer.quants[self.tensor(index)] if holds else None
 
     def constant(self, index: int) -> np.ndarray:
         """A constant input: finite, as float64 (integers stay)."""
@@ -145,22 +191,94 @@ class Source:
             raise self.error(f"{name} = {list(value)}; accepted: {least} to {MAX_ELEMENTS}")
         return tuple(value)
 
-    # -- results -------------------------------------------------------------------------------------
-    def emit(self, op: str, shape, *, inputs=(0,), attrs=None, weight=None, bias=None) -> None:
-        """Add the node this one becomes; ``shape`` is its output's, without the batch."""
-        if math.prod(shape) > MAX_ELEMENTS or not all(n > 0 for n in shape):
+    # -- weights that are quantised already ------------------------------------------------------------
+    def given(self, index: int, bias: int | None = None, *, filters: int = 0) -> Given | None:
+        """The integers behind constant weights (and bias) that DequantizeLinear made; None: they are real numbers.
+
+        Args:
+            index, bias: inputs.
+            filters: the axis of the weights that counts filters; it becomes the first (of a matrix).
+        """
+        integers = self._integers(index)
+        if integers is None:
+            return None
+        w = integers.values
+        if integers.scale.size > 1 and integers.axis != filters:
+            raise self.error(f"weights with a scale for every index of axis {integers.axis}; accepted: one per filter")
+        if w.size and (w.min() < -128 or w.max() > 127):
             raise self.error(
-                f"its output would be (N, {', '.join(map(str, shape))}); accepted: 1 to {MAX_ELEMENTS} elements"
+                f"weights minus their zero point reach {w.min()} to {w.max()}; accepted: -128 to 127. Quantise the "
+                f"weights symmetrically (WeightSymmetric=True)"
             )
-        names = [self.importer.names[self._input(i)] for i in inputs]
-        weight, bias = (
-            None if v is None else self._finite(np.array(v, np.float64), "a folded weight") for v in (weight, bias)
-        )
-        output = self.node.output[0]
-        self.importer.nodes.append(Node(op, self.name, names, output, attrs or {}, weight, bias, self.op))
-        self.importer.define(output, output, tuple(int(n) for n in shape))
+        w = np.moveaxis(w, filters, 0) if w.ndim else w
+        scales = np.broadcast_to(integers.scale, (len(w),))
+        given = self._integers(bias) if bias is not None and not self.is_absent(bias) else None
+        if given is None or given.values.shape != (len(w),):
+            return Given(w.astype(np.int8), scales)
+        bias_scales = np.broadcast_to(given.scale, (len(w),)) if given.scale.size in (1, len(w)) else np.zeros(len(w))
+        return Given(w.astype(np.int8), scales, given.values, bias_scales)
+
+    def _integers(self, index: int) -> Integers | None:
+        return self.importer.integers.get(self._input(index))
+
+    # -- results -------------------------------------------------------------------------------------
+    def emit(self, op: str, shape, *, inputs=(0,), output: int = 0, **fields) -> None:
+        """Add the node whose result is this node's: ``shape`` without the batch, ``fields`` of :class:`Node`.
+
+        Args:
+            inputs: places among this node's inputs, or tensors from :meth:`step`.
+            output: place among this node's outputs.
+        """
+        name = self.node.output[output]
+        self._add(op, name, shape, inputs, self.name if not output else f"{self.name}/{output}", fields)
+        self._define(name, name)
+
+    def step(self, op: str, shape, inputs=(0,), **fields) -> str:
+        """Add a node on the way to the result; returns its tensor."""
+        tensor = self.importer.fresh(f"{self.node.output[0]}/{op}")
+        return self._add(op, tensor, shape, inputs, self.name if op == "conv" else f"{self.name}/{op}", fields)
+
+    def reshaped(self, tensor: int | str, shape) -> str:
+        """A tensor, or an input, in another shape."""
+        tensor = self.tensor(tensor) if isinstance(tensor, int) else tensor
+        if self.importer.shapes[tensor] == tuple(shape):
+            return tensor
+        return self.step("reshape", shape, (tensor,), attrs={"shape": tuple(shape)})
+
+    def transposed(self, tensor: int | str, perm) -> str:
+        """A tensor, or an input, with its axes (without the batch) in another order."""
+        tensor = self.tensor(tensor) if isinstance(tensor, int) else tensor
+        if tuple(perm) == tuple(range(len(perm))):
+            return tensor
+        shape = tuple(self.importer.shapes[tensor][axis] for axis in perm)
+        return self.step("transpose", shape, (tensor,), attrs={"perm": tuple(perm)})
+
+    def finish(self, tensor: str, shape) -> None:
+        """This node's result is a tensor, seen in a shape."""
+        self.emit("reshape", shape, inputs=(tensor,), attrs={"shape": tuple(shape)})
 
     def alias(self, index: int) -> None:
         """The node's output is its input."""
-        self.shape(index)
-        self.importer.names[self.node.output[0]] = self.importer.names[self.node.input[index]]
+        self._define(self.node.output[0], self.tensor(index))
+
+    def _add(self, op, tensor, shape, inputs, name, fields) -> str:
+        if math.prod(shape) > MAX_ELEMENTS or not all(n > 0 for n in shape):
+            raise self.error(f"its output would be ({dims(shape)}); accepted: 1 to {MAX_ELEMENTS} elements")
+        inputs = [self.tensor(i) if isinstance(i, int) else i for i in inputs]
+        for key in ("weight", "bias"):
+            if fields.get(key) is not None:
+                fields[key] = self._finite(np.array(fields[key], np.float64), "a folded weight")
+        self.importer.nodes.append(Node(op, name, inputs, tensor, label=self.label, **fields))
+        self.importer.shapes[tensor] = tuple(int(n) for n in shape)
+        if self._on_integers:
+            self.importer.quants[tensor] = self.importer.quants[inputs[0]]
+        return tensor
+
+    @property
+    def _on_integers(self) -> bool:
+        return any(name in self.importer.integer_names for name in self.node.input)
+
+    def _define(self, name: str, tensor: str) -> None:
+        self.importer.names[name] = tensor
+        if self._on_integers:
+            self.importer.integer_names.add(name)

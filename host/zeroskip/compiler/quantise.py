@@ -14,15 +14,13 @@ import numpy as np
 from ..errors import InputError, ModelError
 from ..runtime.hostops import SUM_LIMIT, Quant, fixed_point
 from .conv import clipped
-from .graph import Graph, Node
+from .graph import PICKING, Graph, Node
 
 SCALE_RULES = ("percentile", "max_abs", "power_of_two")
 PER = ("tensor", "channel")
 WEIGHT_MAX = 127
 NON_OUTLIER_MAX = 7
 BIAS_MAX = 2**30
-PICKING = ("max_pool", "clip", "reshape", "softmax")
-"""Operators that only pick values: their output has their input's scale and zero point."""
 
 
 def weight_scales(w: np.ndarray, rule: str = "percentile", per: str = "tensor", percentile: float = 97) -> np.ndarray:
@@ -137,14 +135,17 @@ def quantise_graph(graph: Graph, ranges, hidden: str) -> dict[str, Quant]:
             operator rescales anyway, so that no precision is lost at the end.
 
     Returns:
-        tensor name -> Quant.  Pools, clips and reshapes that only pick values share their input's.
+        tensor name -> Quant: the file's own where it gives one (``Graph.quants``).  Pools, clips and
+        reshapes that only pick values share their input's.
     """
-    quants = {graph.input: activation_quant(*ranges[graph.input], hidden)}
+    quants = dict(graph.quants)
+    if graph.input not in quants:
+        quants[graph.input] = activation_quant(*ranges[graph.input], hidden)
     tail = _tail(graph)
     for node in graph.nodes:
         if node.op in PICKING:
             quants[node.output] = quants[node.inputs[0]]
-        else:
+        elif node.output not in quants:
             dtype = "int16" if node.output in tail else hidden
             quants[node.output] = activation_quant(*ranges[node.output], dtype)
     return quants

@@ -11,6 +11,7 @@ from ..runtime.driver import Accelerator
 from .memory import MemoryModel
 
 KINDS = ("sim", "model", "board")
+TOPS = ("core", "board")
 
 __all__ = ["KINDS", "Accelerator", "MemoryModel", "open_device"]
 
@@ -23,6 +24,7 @@ def open_device(
     trace: str | Path | None = None,
     timeout: float = 10.0,
     library_dirs: Sequence[Path] = (),
+    top: str = "core",
 ) -> Accelerator:
     """Open an accelerator; use it as a context manager or close it.
 
@@ -33,6 +35,8 @@ def open_device(
         trace: FST file to write (only "sim").
         timeout: seconds without progress after which a run is given up.
         library_dirs: folders whose Verilog modules replace the design's (only "sim", for tests).
+        top: "core" simulates engine and DMA, "board" the vendor-free board design around them, with the
+            processing system's ports GP0 and HP0 (only "sim").
 
     Raises:
         InputError: no such kind, or an option the kind does not have.
@@ -47,9 +51,14 @@ def open_device(
         ("trace", trace, ("sim",)),
         ("library_dirs", library_dirs, ("sim",)),
         ("memory", memory, ("sim", "model")),
+        ("top", top != "core", ("sim",)),
     ):
         if value and kind not in kinds:
             raise InputError(f"device {kind!r} has no option {name}; it belongs to {', '.join(kinds)}")
+    if top not in TOPS:
+        raise InputError(f"top {top!r}; accepted: {', '.join(TOPS)}")
+    if top == "board" and memory is not None and memory.stream_stall:
+        raise InputError("the board design has no stall gates in its streams; accepted: stream_stall = 0")
     if kind == "board":
         from .board import open_board
 
@@ -58,7 +67,7 @@ def open_device(
     if kind == "sim":
         from .sim import VerilatedDevice
 
-        device = VerilatedDevice(config, memory, trace, library_dirs)
+        device = VerilatedDevice(config, memory, trace, library_dirs, top)
     else:
         from .model import ModelDevice
 

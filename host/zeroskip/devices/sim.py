@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import DeviceError, ToolError
 from ..hardware.config import Config
+from ..hardware.registers import DMA_BASE, ENGINE_BASE
 from . import sim_build
 from .memory import MEMORY_BASE, MEMORY_SIZE, MemoryModel
 from .simulated import DMA_PORT, ENGINE_PORT, SimulatedDevice
@@ -62,6 +63,8 @@ class VerilatedDevice(SimulatedDevice):
         memory: timing of memory and streams.
         trace: path of an FST waveform to write; the simulation is then many times slower.
         library_dirs: folders whose Verilog modules replace those of ``rtl/`` (for tests).
+        top: "core" for engine and DMA, "board" for the whole vendor-free board design, in which registers are
+            reached through the processing system's port GP0 and memory through HP0.
 
     Raises:
         ToolError: the simulator cannot be built.
@@ -73,10 +76,12 @@ class VerilatedDevice(SimulatedDevice):
         memory: MemoryModel,
         trace: str | Path | None = None,
         library_dirs: Sequence[Path] = (),
+        top: str = "core",
     ) -> None:
-        library = _load(sim_build.build(config, trace=trace is not None, library_dirs=library_dirs))
+        library = _load(sim_build.build(config, trace=trace is not None, library_dirs=library_dirs, top=top))
         super().__init__(f"zeroskip-sim-{config.name}", config, memory)
         self._library = library
+        self._board = top == "board"
         self._log: tuple[np.ndarray, np.ndarray] | None = None
         if trace is not None and not Path(trace).resolve().parent.is_dir():
             raise ToolError(f"cannot write the trace {trace}: its folder does not exist")
@@ -111,16 +116,20 @@ class VerilatedDevice(SimulatedDevice):
         if fault := self._library.zs_fault(self._open()):
             raise DeviceError(f"the simulated design broke a rule of its bus: {fault.decode()}")
 
+    def _place(self, port: int, offset: int) -> tuple[int, int]:
+        """Port and address for the harness: the board design has one port, with the processor's addresses."""
+        return (ENGINE_PORT, (ENGINE_BASE, DMA_BASE)[port] + offset) if self._board else (port, offset)
+
     def read_port(self, port: int, offset: int) -> int:
         handle = self._open()
         if port == DMA_PORT and offset in _STATUS:
             self._library.zs_run(handle, _STATUS[offset], POLL_CYCLES)
         value = ctypes.c_uint32()
-        self._check(self._library.zs_read(handle, port, offset, ctypes.byref(value)), port, offset)
+        self._check(self._library.zs_read(handle, *self._place(port, offset), ctypes.byref(value)), port, offset)
         return value.value
 
     def write_port(self, port: int, offset: int, value: int) -> None:
-        self._check(self._library.zs_write(self._open(), port, offset, value), port, offset)
+        self._check(self._library.zs_write(self._open(), *self._place(port, offset), value), port, offset)
 
     # -- for tests and for people who debug ------------------------------------------------------
     @property

@@ -24,8 +24,11 @@ from ..errors import ToolError
 from ..hardware.config import Config
 
 TOP = "zeroskip_sim"
+TOPS = {"core": TOP, "board": "zeroskip_board_sim"}
+"""What can be simulated: engine and DMA alone, or the board design around them.  Both have the same ports and taps."""
+
 HARNESS = Path(__file__).with_name("harness.cpp")
-LIBRARY_DIRS = ("include", "common", "trident", "core", "dma", "sim")
+LIBRARY_DIRS = ("include", "common", "trident", "core", "dma", "board", "sim")
 """Folders of rtl/ in which Verilator finds a module ``name`` as ``name.v``."""
 
 VERILATOR_FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert", "--no-timing", "-Wno-fatal")
@@ -191,13 +194,14 @@ def _runtime(root: Path, stems: Sequence[str], flags: Sequence[str], key: str, c
     return archive
 
 
-def build(config: Config, *, trace: bool = False, library_dirs: Sequence[Path] = ()) -> Path:
+def build(config: Config, *, trace: bool = False, library_dirs: Sequence[Path] = (), top: str = "core") -> Path:
     """The shared library that simulates ``config``, built if it is not in the cache.
 
     Args:
         config: hardware to simulate.
         trace: with FST tracing (another, slower library).
         library_dirs: folders searched for modules before those of ``rtl/``.
+        top: key of :data:`TOPS`.
 
     Returns:
         Path of the library.
@@ -213,7 +217,7 @@ def build(config: Config, *, trace: bool = False, library_dirs: Sequence[Path] =
     parameters = {**config.rtl_parameters(), "CONFIG_HASH": f"32'h{config.hash:08x}"}
     contents = [part for path in _sources(folders) for part in (path.name, path.read_bytes())]
     tools = [verilator_version, compiler_version, *VERILATOR_FLAGS, *CXX_FLAGS, str(trace)]
-    key = _digest([*tools, Path(__file__).read_bytes(), HARNESS.read_bytes(), repr(parameters), *contents])
+    key = _digest([*tools, top, Path(__file__).read_bytes(), HARNESS.read_bytes(), repr(parameters), *contents])
 
     cache = cache_dir()
     try:
@@ -224,7 +228,7 @@ def build(config: Config, *, trace: bool = False, library_dirs: Sequence[Path] =
     with _locked(cache / f"sim-{key}.lock"):
         if not library.is_file():
             with _building(library) as scratch:
-                built = _verilate(scratch, verilator, parameters, folders, rtl, trace, _digest(tools), cache)
+                built = _verilate(scratch, verilator, parameters, folders, rtl / "sim" / f"{TOPS[top]}.v", trace, _digest(tools), cache)
                 os.replace(built, library)
     return library
 
@@ -234,17 +238,18 @@ def _verilate(
     verilator: str,
     parameters: dict[str, int | str],
     folders: Sequence[Path],
-    rtl: Path,
+    source: Path,
     trace: bool,
     runtime_key: str,
     cache: Path,
 ) -> Path:
     """Verilates and compiles in ``scratch``; the path of the library there."""
-    command = [verilator, "--cc", "--top-module", TOP, "-Mdir", scratch, *VERILATOR_FLAGS]
+    # The classes are named alike whatever the top, so that one harness fits.
+    command = [verilator, "--cc", "--top-module", source.stem, "--prefix", f"V{TOP}", "-Mdir", scratch, *VERILATOR_FLAGS]
     command += ["--trace-fst"] if trace else []
     command += [f"-G{name}={value}" for name, value in parameters.items()]
-    command += [word for folder in folders for word in ("-y", folder)] + [f"-I{rtl / 'include'}"]
-    _run([*command, rtl / "sim" / f"{TOP}.v"], "Verilator")
+    command += [word for folder in folders for word in ("-y", folder)] + [f"-I{source.parents[1] / 'include'}"]
+    _run([*command, source], "Verilator")
     root = Path(_run([verilator, "--getenv", "VERILATOR_ROOT"], "Verilator").strip())
     groups = _classes(scratch / f"V{TOP}_classes.mk")
 

@@ -6,6 +6,13 @@ The stream is a sequence of packets, each a whole number of 64-bit beats, little
   group in use, ``Config.column_beats`` beats of LANES activations, lane 0 lowest.
 * ``RUN``: two header beats, then ``steps`` schedule steps of ``Config.step_beats`` beats each.
 
+Two more kinds are for the HLS glue between DMA and engine, and end there (:data:`KIND_GLUE`):
+
+* ``ACTZ``: an ACT without its zeros: one header beat, as ACT's, then groups of :data:`GROUP` activations of the
+  beats that ACT would have: one beat of zero bits (bit i = 1: activation i is sent), then those activations,
+  packed into as few beats as hold them.
+* ``FINISH``: what becomes of the sums of the next RUN: one header beat, then two beats per filter.
+
 A field is ``(name, low bit, width)`` within its beat.  ``ACT.count`` of columns and ``RUN.steps``
 are at least 1.  Bits no field names are sent as zero and ignored.
 """
@@ -26,6 +33,15 @@ class Field(NamedTuple):
 
 KIND_ACT = 1
 KIND_RUN = 2
+KIND_GLUE = 8
+"""The bit of a kind that says: for the glue.  An engine without glue refuses it as an unknown kind."""
+
+KIND_ACTZ = KIND_GLUE | KIND_ACT
+KIND_FINISH = KIND_GLUE | KIND_RUN
+
+GROUP = 64
+"""Activations that share one beat of zero bits."""
+
 FORMAT_U8 = 0
 FORMAT_S16 = 1
 
@@ -56,7 +72,27 @@ RUN_HEADER_1 = (
     Field("dy", 48, 16, "column address step from row to row"),
 )
 
+FINISH_HEADER = (
+    Field("kind", 0, 4, "10: FINISH"),
+    Field("wide", 4, 1, "0: results are bytes; 1: 16 bits"),
+    Field("compress", 5, 1, "1: results leave as groups with zero bits"),
+    Field("zero_point", 16, 16, "added to every result, signed; a result equal to it is a zero"),
+    Field("low", 32, 16, "smallest result, signed"),
+    Field("high", 48, 16, "largest result, signed"),
+)
+
+FINISH_FILTER_0 = (
+    Field("bias", 0, 32, "added to the filter's sums, signed"),
+    Field("multiplier", 32, 31, "of the filter"),
+)
+
+FINISH_FILTER_1 = (Field("shift", 0, 6, "of the filter, 1 to 62"),)
+
 HEADERS = {"ACT": (ACT_HEADER,), "RUN": (RUN_HEADER_0, RUN_HEADER_1)}
+"""What an engine reads."""
+
+GLUE_HEADERS = {"FINISH": (FINISH_HEADER, FINISH_FILTER_0, FINISH_FILTER_1)}
+"""What only the glue reads."""
 
 
 def step_fields(config: Config) -> list[Field]:

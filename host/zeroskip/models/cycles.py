@@ -17,6 +17,7 @@ from ..hardware.packets import KIND_ACT
 from ..hardware.registers import COUNTER_MAX
 from ..runtime.counters import Counters
 from . import dma, trident
+from .packet_table import AT, COUNT, KIND, NX, NY, PAGE, WGS
 
 QUEUE = 16
 """Groups between scanner and issue stage: ``QUEUE`` of trident_engine.v."""
@@ -52,28 +53,26 @@ def simulate(config: Config, words: np.ndarray, memory: MemoryModel | None = Non
     timed = np.zeros(len(_TIMED), np.int64)
     levels = (config.lanes - 1).bit_length()
     done = _clock(
-        _packet_table(config, words), executed.live, len(executed.out), levels,
+        _packets(config, executed.packets, len(words)), executed.live, len(executed.out), levels,
         -(-config.wgs * config.filters // 2), drain_depth(config), reads, writes, gate_in, gate_out,
         timed,
     )  # fmt: skip
     if not done:
         raise DeviceError(f"the cycle model stands still after {timed[0]} cycles")
-    counters = {name: min(int(value), COUNTER_MAX) for name, value in zip(_TIMED, timed)}
+    counters = {name: min(int(value), COUNTER_MAX) for name, value in zip(_TIMED, timed, strict=True)}
     return executed.out, Counters(**counters, **executed.counters)
 
 
-def _packet_table(config: Config, words: np.ndarray) -> np.ndarray:
+def _packets(config: Config, table: np.ndarray, beats: int) -> np.ndarray:
     """int64 (packets, 6): kind, beats, page, groups per pixel, pixels, result beats per pixel."""
-    packets, _, _ = trident._parse(config, words)
-    at, kind = packets[:, trident._AT], packets[:, trident._KIND]
     return np.stack(
         [
-            kind,
-            np.diff(at, append=len(words)),
-            packets[:, trident._PAGE],
-            -(-packets[:, trident._COUNT] // config.scan),
-            packets[:, trident._NX] * packets[:, trident._NY],
-            -(-packets[:, trident._WGS] * config.filters // 2),
+            table[:, KIND],
+            np.diff(table[:, AT], append=beats),
+            table[:, PAGE],
+            -(-table[:, COUNT] // config.scan),
+            table[:, NX] * table[:, NY],
+            -(-table[:, WGS] * config.filters // 2),
         ],
         axis=1,
     )

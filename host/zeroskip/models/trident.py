@@ -13,8 +13,26 @@ from numba import njit
 
 from ..errors import InputError
 from ..hardware.config import Config
-from ..hardware.packets import ACT_HEADER, KIND_ACT, KIND_RUN, RUN_HEADER_0, RUN_HEADER_1, Field, decode
+from ..hardware.packets import KIND_ACT, KIND_RUN
 from ..hardware.window import candidates
+from .packet_table import (
+    AT,
+    BASE,
+    COUNT,
+    DX,
+    DY,
+    FORMAT,
+    KIND,
+    LIVE,
+    NX,
+    NY,
+    OUT,
+    PAGE,
+    SKIP,
+    WGS,
+    ZERO,
+    parse,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -27,6 +45,7 @@ class Executed:
             the group is issued (without skipping: all steps there are).
         counters: steps, dead_steps, columns, columns_skipped, pairs, singles, outliers, beats_in, beats_out.
         steps, pixels, page, wgs, skip: int64 (R,), of each run.
+        packets: int64 (packets, 15), the stream's :mod:`.packet_table`.
     """
 
     out: np.ndarray
@@ -37,6 +56,7 @@ class Executed:
     page: np.ndarray
     wgs: np.ndarray
     skip: np.ndarray
+    packets: np.ndarray
 
 
 _COUNTERS = ("steps", "dead_steps", "columns", "columns_skipped", "pairs", "singles", "outliers")
@@ -55,7 +75,7 @@ def execute(config: Config, words: np.ndarray) -> Executed:
     words = np.ascontiguousarray(words)
     if words.dtype != np.uint64 or words.ndim != 1:
         raise InputError(f"stream of dtype {words.dtype}, shape {words.shape}; accepted: uint64 (n,)")
-    packets, out_beats, live_bytes = _parse(config, words)
+    packets, out_beats, live_bytes = parse(config, words)
     lanes = config.lanes
     acts = np.zeros((config.columns, lanes, config.wgs), np.int32)
     nonzero = np.zeros(config.columns, np.bool_)
@@ -69,10 +89,18 @@ def execute(config: Config, words: np.ndarray) -> Executed:
     )  # fmt: skip
     if error:
         raise InputError(f"beat {beat}: {_ERRORS[error]}")
-    runs = packets[packets[:, _KIND] == KIND_RUN]
+    runs = packets[packets[:, KIND] == KIND_RUN]
     found = dict(zip(_COUNTERS, map(int, counters), strict=True), beats_in=len(words), beats_out=out_beats)
     return Executed(
-        out, live, found, runs[:, _COUNT], runs[:, _NX] * runs[:, _NY], runs[:, _PAGE], runs[:, _WGS], runs[:, _SKIP]
+        out,
+        live,
+        found,
+        runs[:, COUNT],
+        runs[:, NX] * runs[:, NY],
+        runs[:, PAGE],
+        runs[:, WGS],
+        runs[:, SKIP],
+        packets,
     )
 
 
@@ -82,61 +110,6 @@ _ERRORS = {
     3: "a lane selects a column its step does not refer to",
     4: "a selector value beyond the multiplexer's inputs",
 }
-
-# Columns of the packet table; ACT and RUN share some.
-_KIND, _AT, _PAGE, _WGS, _COUNT, _BASE, _FORMAT, _ZERO, _SKIP, _NX, _NY, _DX, _DY, _OUT, _LIVE = range(15)
-
-
-def _field(fields: tuple[Field, ...], name: str) -> Field:
-    return next(field for field in fields if field.name == name)
-
-
-def _parse(config: Config, words: np.ndarray) -> tuple[np.ndarray, int, int]:
-    """Packet table int64 (packets, 15), output beats, bytes of step masks."""
-    table, at, out, live, last = [], 0, 0, 0, False
-    while at < len(words):
-        word = int(words[at])
-        kind = word & 15
-        if kind not in (KIND_ACT, KIND_RUN):
-            raise InputError(f"beat {at}: packet kind {kind}; accepted: {KIND_ACT} (ACT), {KIND_RUN} (RUN)")
-        if last:
-            raise InputError(f"beat {at}: a packet after the RUN flagged last")
-        row = [0] * 15
-        row[_KIND], row[_AT] = kind, at
-        head = decode(ACT_HEADER if kind == KIND_ACT else RUN_HEADER_0, word)
-        row[_PAGE], row[_WGS] = head["page"], head["wgs"]
-        _check(at, "work groups", head["wgs"], config.wgs)
-        if kind == KIND_ACT:
-            _check(at, "columns", head["count"], config.columns)
-            row[_COUNT], row[_BASE] = head["count"], head["address"]
-            row[_FORMAT], row[_ZERO] = head["format"], head["zero_point"]
-            size = 1 + head["count"] * head["wgs"] * config.column_beats(head["format"])
-        else:
-            _check(at, "steps", head["steps"], config.steps)
-            if at + 1 >= len(words):
-                raise InputError(f"beat {at}: the stream ends within a RUN header")
-            loop = decode(RUN_HEADER_1, int(words[at + 1]))
-            _check(at, "pixels per row", loop["nx"], 65535)
-            _check(at, "rows", loop["ny"], 65535)
-            row[_COUNT], row[_BASE], row[_SKIP], last = head["steps"], head["base"], head["skip"], bool(head["last"])
-            row[_NX], row[_NY], row[_DX], row[_DY] = loop["nx"], loop["ny"], loop["dx"], loop["dy"]
-            row[_OUT], row[_LIVE] = out, live
-            pixels = loop["nx"] * loop["ny"]
-            out += pixels * -(-head["wgs"] * config.filters // 2)
-            live += pixels * -(-head["steps"] // config.scan)
-            size = 2 + head["steps"] * config.step_beats
-        at += size
-        if at > len(words):
-            raise InputError(f"beat {row[_AT]}: the packet has {size} beats, the stream ends after {len(words)}")
-        table.append(row)
-    if not last:
-        raise InputError("the stream does not end with a RUN flagged last")
-    return np.array(table, np.int64).reshape(-1, 15), out, live
-
-
-def _check(at: int, what: str, value: int, limit: int) -> None:
-    if not 1 <= value <= limit:
-        raise InputError(f"beat {at}: {value} {what}; accepted: 1 to {limit}")
 
 
 @njit(cache=True, nogil=True)
@@ -161,7 +134,7 @@ def _execute(
 ):  # fmt: skip
     for p in range(packets.shape[0]):
         packet = packets[p]
-        if packet[_KIND] == KIND_ACT:
+        if packet[KIND] == KIND_ACT:
             error = _act(words, packet, acts, nonzero, act_w)
         else:
             error = _run(
@@ -169,25 +142,25 @@ def _execute(
                 out, live, counters,
             )  # fmt: skip
         if error:
-            return packet[_AT], error
+            return packet[AT], error
     return 0, 0
 
 
 @njit(cache=True, nogil=True)
 def _act(words, packet, acts, nonzero, act_w):
     columns, lanes, _ = acts.shape
-    wgs = packet[_WGS]
-    width = 16 if packet[_FORMAT] else 8
+    wgs = packet[WGS]
+    width = 16 if packet[FORMAT] else 8
     beats = (lanes * width + 63) // 64
     limit = (1 << (act_w - 1)) - 1
-    at = packet[_AT] + 1
-    for index in range(packet[_COUNT]):
-        column = (packet[_BASE] + index) % columns
+    at = packet[AT] + 1
+    for index in range(packet[COUNT]):
+        column = (packet[BASE] + index) % columns
         any_here = False
         for wg in range(wgs):
             for lane in range(lanes):
                 value = _bits(words, at, lane * width, width)
-                value = _signed(value, 16) if width == 16 else value - packet[_ZERO]
+                value = _signed(value, 16) if width == 16 else value - packet[ZERO]
                 if not -limit <= value <= limit:
                     return 2
                 acts[column, lane, wg] = value
@@ -204,8 +177,8 @@ def _decode(
 ):  # fmt: skip
     """Decode a RUN's steps into products: for step and filter, (slot, lane, weight) of each non-zero one."""
     lane_w = 9 + 2 * select_w
-    for step in range(packet[_COUNT]):
-        at = packet[_AT] + 2 + step * step_beats
+    for step in range(packet[COUNT]):
+        at = packet[AT] + 2 + step * step_beats
         for slot in range(slots):
             offset[step, slot] = _bits(words, at, slot * (column_w + 1), column_w)
             ref[step, slot] = _bits(words, at, slot * (column_w + 1) + column_w, 1)
@@ -247,7 +220,7 @@ def _run(
     out, live, counters,
 ):  # fmt: skip
     columns, lanes, _ = acts.shape
-    steps, wgs = packet[_COUNT], packet[_WGS]
+    steps, wgs = packet[COUNT], packet[WGS]
     offset = np.empty((steps, slots), np.int64)
     ref = np.empty((steps, slots), np.int64)
     count = np.empty((steps, filters), np.int64)
@@ -263,14 +236,14 @@ def _run(
         return error
     sums = np.empty((filters, wgs), np.int32)
     columns_here = np.empty(slots, np.int64)
-    beat, mask = packet[_OUT], packet[_LIVE]
+    beat, mask = packet[OUT], packet[LIVE]
     mask_bytes = (steps + scan - 1) // scan
-    for y in range(packet[_NY]):
-        for x in range(packet[_NX]):
-            base = packet[_BASE] + y * packet[_DY] + x * packet[_DX]
+    for y in range(packet[NY]):
+        for x in range(packet[NX]):
+            base = packet[BASE] + y * packet[DY] + x * packet[DX]
             sums[:] = 0
             for step in range(steps):
-                referenced, alive = 0, not packet[_SKIP]
+                referenced, alive = 0, not packet[SKIP]
                 for slot in range(slots):
                     columns_here[slot] = (base + offset[step, slot]) % columns
                     if ref[step, slot]:

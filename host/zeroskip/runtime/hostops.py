@@ -21,6 +21,12 @@ MAX_SHIFT = 62
 SUM_LIMIT = 2**31
 """Sums, with their bias, stay below this in magnitude: a compile-time bound, never a wrap."""
 
+FRACTION = 2**11
+"""Unit of the weights of :func:`resize`."""
+
+SOFTMAX_ONE, SOFTMAX_LEVELS, SOFTMAX_AXIS = 2**22, 2**16, 2**20
+"""Unit of the exponentials and of ``levels`` in :func:`integer_softmax`, and the longest axis 64 bits allow."""
+
 
 @dataclass(frozen=True)
 class Quant:
@@ -119,13 +125,83 @@ def _round_shift(product: np.ndarray, shift, quant: Quant, low: int | None, high
 
 
 def add(a, b, a_quant: Quant, b_quant: Quant, multipliers, shift: int, quant: Quant, low=None, high=None) -> np.ndarray:
-    """Sum of two tensors with different scales, rounded once.
+    """Sum (a negative multiplier: difference) of two tensors with different scales, rounded once.
 
     ``saturate(round_half_even(((a - za) * multipliers[0] + (b - zb) * multipliers[1]) / 2**shift) + zero_point)``
     """
     product = (a.astype(np.int64) - a_quant.zero_point) * multipliers[0]
-    product += (b.astype(np.int64) - b_quant.zero_point) * multipliers[1]
+    product = product + (b.astype(np.int64) - b_quant.zero_point) * multipliers[1]
     return _round_shift(product, np.int64(shift), quant, low, high)
+
+
+def mul(a, b, a_quant: Quant, b_quant: Quant, multiplier, shift, quant: Quant, low=None, high=None) -> np.ndarray:
+    """Product of two tensors that broadcast: :func:`requantise` of ``(a - za) * (b - zb)``."""
+    product = (a.astype(np.int64) - a_quant.zero_point) * (b.astype(np.int64) - b_quant.zero_point)
+    return requantise(product, multiplier, shift, quant, low, high)
+
+
+def lookup(x: np.ndarray, table: np.ndarray, quant: Quant) -> np.ndarray:
+    """``table[channel, q - low]``: any function of one number.
+
+    Args:
+        x: (N, C, ...), quantised as ``quant``.
+        table: (1, values of the type) or (C, values of the type).
+    """
+    index = x.astype(np.intp)
+    index -= quant.low
+    if len(table) > 1:
+        index += (np.arange(len(table)) * table.shape[1]).reshape(1, -1, *[1] * (x.ndim - 2))
+    return table.ravel().take(index)
+
+
+def concat(parts, quants, multipliers, shifts, quant: Quant, axis: int) -> np.ndarray:
+    """Tensors side by side; those of another scale or zero point are requantised first."""
+    parts = [
+        x if own == quant else requantise(x.astype(np.int64) - own.zero_point, multiplier, shift, quant)
+        for x, own, multiplier, shift in zip(parts, quants, multipliers, shifts, strict=True)
+    ]
+    return np.concatenate(parts, axis=axis)
+
+
+def pad(x: np.ndarray, padding, quant: Quant) -> np.ndarray:
+    """Real zeros around a tensor: before every axis but the batch, then after each."""
+    rank = len(padding) // 2
+    widths = [(0, 0), *zip(padding[:rank], padding[rank:], strict=True)]
+    return np.pad(x, widths, constant_values=quant.zero_point)
+
+
+def resize(x: np.ndarray, rows: np.ndarray, columns: np.ndarray, quant: Quant) -> np.ndarray:
+    """Interpolate between two rows and two columns.
+
+    ``saturate(round_half_even(sum of (q - z) * row weight * column weight / 2**22) + z)``; scale and zero
+    point stay.
+
+    Args:
+        x: (N, C, H, W).
+        rows, columns: int32 (3, n): first index, second index, weight of the second in 1/2048.
+    """
+    if not rows[2].any() and not columns[2].any():
+        return x.take(rows[0], axis=2).take(columns[0], axis=3)
+    total = x.astype(np.int64) - quant.zero_point
+    for axis, (first, second, weight) in ((2, rows), (3, columns)):
+        weight = weight.astype(np.int64).reshape(-1, *[1] * (3 - axis))
+        total = total.take(first, axis) * (FRACTION - weight) + total.take(second, axis) * weight
+    return _round_shift(total, np.int64(22), quant, None, None)
+
+
+def integer_softmax(x: np.ndarray, table: np.ndarray, levels: int, quant: Quant, axis: int) -> np.ndarray:
+    """``saturate(round_half_even(e * levels / (2**16 * sum of e)) + zero_point)``, ``e = table[largest q - q]``.
+
+    Args:
+        table: int32, ``2**22 * exp(-scale * d)`` for every distance d.
+        levels: ``2**16 / scale`` of the result, below 2**40.
+    """
+    distance = x.max(axis=axis, keepdims=True).astype(np.intp) - x
+    e = table.astype(np.int64).take(distance)
+    total = e.sum(axis=axis, keepdims=True) * SOFTMAX_LEVELS
+    quotient, rest = np.divmod(e * levels, total)
+    quotient += (2 * rest > total) | ((2 * rest == total) & (quotient % 2 == 1))
+    return np.clip(quotient + quant.zero_point, quant.low, quant.high).astype(quant.dtype)
 
 
 def out_size(size: int, kernel: int, stride: int, before: int, after: int, dilation: int) -> int:
@@ -175,7 +251,7 @@ def average_pool(
     return requantise(sums, multiplier, shift, quant, low, high)
 
 
-def softmax(x: np.ndarray) -> np.ndarray:
-    """Float softmax over axis 1, for a network's head."""
-    e = np.exp(x - x.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
+def softmax(x: np.ndarray, axis: int = 1) -> np.ndarray:
+    """Float softmax, for a network's head."""
+    e = np.exp(x - x.max(axis=axis, keepdims=True))
+    return e / e.sum(axis=axis, keepdims=True)

@@ -17,7 +17,8 @@ from ..errors import ConfigError, DeviceError, FileFormatError, InputError
 from ..hardware.config import Config
 from . import conv, hostops
 from .counters import Counters
-from .nodes import MAX_ELEMENTS, Node, Tensor, check, compute
+from .node_check import MAX_ELEMENTS, check
+from .nodes import Node, Tensor, compute
 
 CHUNK_BYTES = 128 * 2**20
 """Working memory for one chunk of a batch; the board has 512 MiB in all."""
@@ -189,9 +190,7 @@ class Model:
             values = {self.input: quant.quantise(images[start : start + self._chunk])}
             for i, node in enumerate(self.nodes):
                 inputs = [values[name] for name in node.inputs]
-                values[node.output] = (
-                    inputs[0] if node.op == "softmax" else compute(node, self.tensors, inputs, convolve)
-                )
+                values[node.output] = compute(node, self.tensors, inputs, convolve)
                 for name in set(node.inputs):
                     if last[name] == i and name != self.output:
                         del values[name]
@@ -200,7 +199,8 @@ class Model:
 
     def _real(self, integers: np.ndarray) -> np.ndarray:
         real = self.tensors[self.output].quant.dequantise(integers)
-        return hostops.softmax(real) if self.nodes and self.nodes[-1].op == "softmax" else real
+        last = self.nodes[-1] if self.nodes else None
+        return hostops.softmax(real, last.attrs["axis"] + 1) if last and last.op == "softmax" else real
 
     # -- integrity and files -------------------------------------------------------------------------
     def check(self) -> None:

@@ -1,0 +1,144 @@
+"""Integer parameters of float nodes: what every operator of ``runtime/nodes.py`` is given besides its weights.
+
+Convolutions whose scales zeroskip chooses are in ``quantise.py``; here are all other operators, and
+the convolutions that come with integers of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from ..errors import ModelError
+from ..runtime import nodes as runtime
+from ..runtime.hostops import FRACTION, SOFTMAX_LEVELS, SOFTMAX_ONE, SUM_LIMIT, Quant
+from .functions import apply
+from .graph import Node
+from .quantise import clip_bounds, factors
+
+_LISTS = {
+    "max_pool": ("kernel", "stride", "padding", "dilation"),
+    "average_pool": ("kernel", "stride", "padding", "dilation"),
+    "pad": ("padding",),
+    "slice": ("start", "stop", "step"),
+    "reshape": ("shape",),
+    "transpose": ("perm",),
+    "concat": ("axis",),
+    "softmax": ("axis",),
+    "integer_softmax": ("axis",),
+}
+"""Operator -> attributes that the integer node has just like the float node."""
+
+_BIAS_TOLERANCE = 1e-3
+"""How far a given bias may be from its float value, relative to it, through rounded scales."""
+
+
+def integer_node(node: Node, quants: Mapping[str, Quant]) -> runtime.Node:
+    """The integer form of any node but a convolution.
+
+    Raises:
+        ModelError: scales too far apart for 31-bit factors.
+    """
+    attrs = {key: node.attrs[key] for key in _LISTS.get(node.op, ())}
+    x, y = [quants[name] for name in node.inputs], quants[node.output]
+    more, arrays = _PARAMETERS[node.op](node, x, y) if node.op in _PARAMETERS else ({}, {})
+    op = "table" if node.op == "quantise" else node.op
+    return runtime.Node(op, node.name, node.label, tuple(node.inputs), node.output, {**attrs, **more}, arrays)
+
+
+def _clip(node: Node, x, y):
+    return clip_bounds(replace(node, attrs={"clip": (node.attrs["low"], node.attrs["high"])}), y), {}
+
+
+def _table(node: Node, x, y):
+    """Every q the input may have, through the chain in float64; one row, or one for each channel."""
+    real = ((np.arange(x[0].low, x[0].high + 1) - x[0].zero_point) * x[0].scale)[None]
+    slope = None if node.weight is None else node.weight.reshape(-1, 1)
+    with np.errstate(all="ignore"):
+        values = apply(node.attrs.get("chain", ()), real, slope)
+    if not np.isfinite(values).all():
+        raise ModelError(f"{node.label} node {node.name!r}: its result is not finite for every value of its input")
+    return {}, {"table": y.quantise(values)}
+
+
+def _add(node: Node, x, y):
+    scales = np.array([quant.scale for quant in x]) / y.scale
+    # One shift for both, that of the larger factor: the smaller keeps the same absolute precision.
+    _, shift = factors(node, scales)
+    shift = int(shift.min())
+    multiplier = np.rint(np.ldexp(scales, shift)).clip(0, 2**31 - 1) * node.attrs["signs"]
+    return {**clip_bounds(node, y), "shift": shift}, {"multiplier": multiplier.astype(np.int32)}
+
+
+def _mul(node: Node, x, y):
+    multiplier, shift = factors(node, np.array([x[0].scale * x[1].scale / y.scale]))
+    return clip_bounds(node, y), {"multiplier": multiplier, "shift": shift}
+
+
+def _concat(node: Node, x, y):
+    multiplier, shift = factors(node, np.array([quant.scale for quant in x]) / y.scale)
+    return {}, {"multiplier": multiplier, "shift": shift}
+
+
+def _average_pool(node: Node, x, y):
+    multiplier, shift = factors(node, node.weight * x[0].scale / y.scale)
+    return clip_bounds(node, y), {"multiplier": multiplier, "shift": shift}
+
+
+def _resize(node: Node, x, y):
+    places = {key: node.attrs[key].copy() for key in ("rows", "columns")}
+    for place in places.values():
+        place[2] *= FRACTION
+    return {}, {key: np.rint(place).astype(np.int32) for key, place in places.items()}
+
+
+def _integer_softmax(node: Node, x, y):
+    distance = np.arange(x[0].high - x[0].low + 1) * x[0].scale
+    levels = round(SOFTMAX_LEVELS / y.scale)
+    if not 1 <= levels < 2**40:
+        raise ModelError(f"{node.label} node {node.name!r}: scale {y.scale:g} of its output; accepted: above 2**-24")
+    table = np.rint(SOFTMAX_ONE * np.exp(-distance)).astype(np.int32)
+    return {}, {"table": table, "levels": np.array([levels], np.int64)}
+
+
+_PARAMETERS = {
+    "clip": _clip,
+    "table": _table,
+    "quantise": _table,
+    "add": _add,
+    "mul": _mul,
+    "concat": _concat,
+    "average_pool": _average_pool,
+    "resize": _resize,
+    "integer_softmax": _integer_softmax,
+}
+"""Operator -> function (node, quants of its inputs, of its output) -> more attributes, arrays."""
+
+
+def given_integers(node: Node, x: Quant, y: Quant):
+    """Integer parameters of a convolution that brings its own weights and scales.
+
+    The bias is taken as it is when its scale is that of the sums; else it is rounded to it.
+
+    Returns:
+        weights int8 (K, C/groups, R, S); arrays bias int32 (K,), multiplier int32 (K,), shift int8 (K,).
+
+    Raises:
+        ModelError: a sum could exceed 32 bits.
+    """
+    given = node.given
+    unit = x.scale * given.scales
+    if given.bias is not None and np.allclose(given.bias_scales, unit, rtol=_BIAS_TOLERANCE, atol=0):
+        bias = given.bias
+    else:
+        bias = np.rint(node.bias / unit)
+    reach = np.abs(given.weights.astype(np.float64)).reshape(len(unit), -1).sum(axis=1) * x.reach + np.abs(bias)
+    if not reach.max() < SUM_LIMIT:
+        raise ModelError(
+            f"{node.label} node {node.name!r}: a sum could reach {reach.max():.3g} with the file's own weights and "
+            f"bias; accepted: below 2**31. Quantise the network with smaller weights (reduce_range)"
+        )
+    multiplier, shift = factors(node, unit / y.scale)
+    return given.weights, {"bias": bias.astype(np.int32), "multiplier": multiplier, "shift": shift}
