@@ -12,7 +12,7 @@ __all__ = ["Config", "__version__", "compile", "conv2d", "load", "open_device"]
 
 
 def open_device(kind, config="tiny", **options):
-    """Open a device: "sim" (Verilated RTL), "model" (fast cycle model) or "board" (PYNQ-Z2).
+    """Open a device: "sim" (Verilated RTL), "model" (fast cycle model), "board" (PYNQ-Z2) or "auto".
 
     See :func:`zeroskip.devices.open_device`.
     """
@@ -29,7 +29,7 @@ def conv2d(
     padding=(0, 0, 0, 0),
     dilation=(1, 1),
     groups=1,
-    mode="combined",
+    mode=None,
     activation_skip=True,
 ):
     """One convolution on a device: exact sums and the engine's counters.
@@ -37,12 +37,13 @@ def conv2d(
     Args:
         dev: from :func:`open_device`.
         x: int16 (N, C, H, W), zero point subtracted; magnitudes up to ``dev.config.act_max``.
-        w: int8 (K, C/groups, R, S).
+        w: int8 (K, C/groups, R, S); on zena also int16 or LogQuant, as the configuration's ``weight_w`` says.
         stride, dilation: (rows, columns).
         padding: (top, left, bottom, right), with zeros.
         groups: divides C and K.
-        mode: "dense", "zero_skip" or "combined".
-        activation_skip: drop steps that only meet zero activations.
+        mode: what is skipped: "dense", "zero_skip" or "combined" on trident, "dense", "WZ", "AZ", "WAZ" or "WAZ+KA"
+            on zena; default: the last, the fastest.
+        activation_skip: trident: drop steps that only meet zero activations.
 
     Returns:
         int32 sums (N, K, OH, OW), :class:`~zeroskip.runtime.counters.Counters`.

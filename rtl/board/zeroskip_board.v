@@ -16,6 +16,10 @@ module zeroskip_board #(
     parameter        COLUMNS     = 512,
     parameter        STEPS       = 256,
     parameter        SCAN        = 4,
+    parameter        ENGINE      = 1,
+    parameter        WEIGHT_W    = 8,
+    parameter        SUB_WGS     = 1,
+    parameter        PSUMS       = 64,
     parameter [31:0] CONFIG_HASH = 32'd0
 ) ();
 
@@ -142,7 +146,8 @@ module zeroskip_board #(
     // ---- engine ----------------------------------------------------------------------------------
     zeroskip_core #(
         .LANES(LANES), .FILTERS(FILTERS), .WGS(WGS), .MUX(MUX), .ACT_W(ACT_W), .COLUMNS(COLUMNS), .STEPS(STEPS),
-        .SCAN(SCAN), .CONFIG_HASH(CONFIG_HASH)
+        .SCAN(SCAN), .ENGINE(ENGINE), .WEIGHT_W(WEIGHT_W), .SUB_WGS(SUB_WGS), .PSUMS(PSUMS),
+        .CONFIG_HASH(CONFIG_HASH)
     ) core (
         .clk(clk), .rst(rst),
         .s_axil_awaddr(reg_awaddr), .s_axil_awvalid(reg_awvalid[0]), .s_axil_awready(reg_awready[0]),

@@ -10,6 +10,7 @@
 module core_counters #(
     parameter LANES   = 8,
     parameter FILTERS = 1,
+    parameter WGS     = 2,
     parameter MUX     = 8,
     parameter SCAN    = 4
 ) (
@@ -29,6 +30,9 @@ module core_counters #(
     input  wire [$clog2(FILTERS*LANES+1)-1:0]  pairs,
     input  wire [$clog2(FILTERS*LANES+1)-1:0]  singles,
     input  wire [$clog2(FILTERS*LANES+1)-1:0]  outliers,
+    input  wire [$clog2(FILTERS*WGS+1)-1:0]    multiplies,
+    input  wire [$clog2(FILTERS*WGS+1)-1:0]    empty_chunks,
+    input  wire [$clog2(FILTERS*WGS+1)-1:0]    barrier_wait,
     output reg                                 active,
     output wire [`ZS_COUNTERS*32-1:0]          counts
 );
@@ -80,6 +84,14 @@ module core_counters #(
         .clk(clk), .clear(clear), .events(beat_in), .count(counts[`ZS_COUNTER_BEATS_IN*32 +: 32]));
     event_counter #(.WIDTH(1)) beats_out_counter (
         .clk(clk), .clear(clear), .events(beat_out), .count(counts[`ZS_COUNTER_BEATS_OUT*32 +: 32]));
+
+
+    event_counter #(.WIDTH($clog2(FILTERS*WGS+1))) multiplies_counter (
+        .clk(clk), .clear(clear), .events(multiplies), .count(counts[`ZS_COUNTER_MULTIPLIES*32 +: 32]));
+    event_counter #(.WIDTH($clog2(FILTERS*WGS+1))) empty_chunks_counter (
+        .clk(clk), .clear(clear), .events(empty_chunks), .count(counts[`ZS_COUNTER_EMPTY_CHUNKS*32 +: 32]));
+    event_counter #(.WIDTH($clog2(FILTERS*WGS+1))) barrier_wait_counter (
+        .clk(clk), .clear(clear), .events(barrier_wait), .count(counts[`ZS_COUNTER_BARRIER_WAIT*32 +: 32]));
 
     // ---- span: from the first busy cycle to the latest -------------------------------------------
     reg         started;

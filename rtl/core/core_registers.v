@@ -16,6 +16,10 @@ module core_registers #(
     parameter        COLUMNS     = 512,
     parameter        STEPS       = 256,
     parameter        SCAN        = 4,
+    parameter        ENGINE      = 1,
+    parameter        WEIGHT_W    = 8,
+    parameter        SUB_WGS     = 1,
+    parameter        PSUMS       = 64,
     parameter [31:0] CONFIG_HASH = 32'd0
 ) (
     input  wire        clk,
@@ -44,6 +48,7 @@ module core_registers #(
 
     localparam COLUMN_W = $clog2(COLUMNS);
     localparam STEP_W   = $clog2(STEPS);
+    localparam PSUM_W   = $clog2(PSUMS);
 
     wire        write_en;
     wire [7:0]  write_addr, read_addr;
@@ -95,11 +100,12 @@ module core_registers #(
             `ZS_REG_VERSION:     read_data = `ZS_VERSION_VALUE;
             `ZS_REG_CONFIG_HASH: read_data = CONFIG_HASH;
             `ZS_REG_CONFIG0:     read_data = {MUX[7:0], WGS[7:0], FILTERS[7:0], LANES[7:0]};
-            `ZS_REG_CONFIG1:     read_data = {`ZS_ENGINE_TRIDENT, SCAN[3:0], STEP_W[7:0], COLUMN_W[7:0], ACT_W[7:0]};
+            `ZS_REG_CONFIG1:     read_data = {ENGINE[3:0], SCAN[3:0], STEP_W[7:0], COLUMN_W[7:0], ACT_W[7:0]};
+            `ZS_REG_CONFIG2:     read_data = {8'd0, PSUM_W[7:0], SUB_WGS[7:0], WEIGHT_W[7:0]};
             `ZS_REG_STATUS:      read_data = status;
             default:
                 if (read_addr >= `ZS_REG_CYCLES && counter_at < `ZS_COUNTERS)
-                    read_data = count[counter_at[3:0]];
+                    read_data = count[counter_at[4:0]];
                 else
                     read_data = 32'd0;
         endcase

@@ -17,6 +17,10 @@ module zeroskip_core #(
     parameter        COLUMNS     = 512,    // activation columns per work group, a power of two
     parameter        STEPS       = 256,    // steps per half of the schedule memory, a power of two
     parameter        SCAN        = 4,      // steps the online scheduler examines per cycle
+    parameter        ENGINE      = 1,      // 1: trident, 2: zena
+    parameter        WEIGHT_W    = 8,      // zena: weight bits: 16, 8, 5 (LogQuant)
+    parameter        SUB_WGS     = 1,      // zena: sub-WGs
+    parameter        PSUMS       = 128,    // zena: partial sums per PE, a power of two
     parameter [31:0] CONFIG_HASH = 32'd0   // identifies the build
 ) (
     input  wire        clk,
@@ -71,7 +75,7 @@ module zeroskip_core #(
 
     core_registers #(
         .LANES(LANES), .FILTERS(FILTERS), .WGS(WGS), .MUX(MUX), .ACT_W(ACT_W), .COLUMNS(COLUMNS), .STEPS(STEPS),
-        .SCAN(SCAN), .CONFIG_HASH(CONFIG_HASH)
+        .SCAN(SCAN), .ENGINE(ENGINE), .WEIGHT_W(WEIGHT_W), .SUB_WGS(SUB_WGS), .PSUMS(PSUMS), .CONFIG_HASH(CONFIG_HASH)
     ) registers (
         .clk(clk), .rst(rst),
         .s_axil_awaddr(s_axil_awaddr), .s_axil_awvalid(s_axil_awvalid), .s_axil_awready(s_axil_awready),
@@ -92,22 +96,53 @@ module zeroskip_core #(
 
     assign s_axis_tready = engine_ready & ~engine_rst;
 
-    trident_engine #(
-        .LANES(LANES), .FILTERS(FILTERS), .WGS(WGS), .MUX(MUX), .ACT_W(ACT_W), .COLUMNS(COLUMNS), .STEPS(STEPS),
-        .SCAN(SCAN)
-    ) engine (
-        .clk(clk), .rst(engine_rst),
-        .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid & ~engine_rst), .s_axis_tready(engine_ready),
-        .m_axis_tdata(m_axis_tdata), .m_axis_tvalid(m_axis_tvalid), .m_axis_tready(m_axis_tready),
-        .m_axis_tlast(m_axis_tlast),
-        .loaded(loaded), .loader_state(loader_state), .error(error),
-        .busy(busy), .blocked(blocked), .finished(finished), .step(step),
-        .dead_steps(dead_steps), .columns(columns), .columns_skipped(columns_skipped),
-        .pairs(pairs), .singles(singles), .outliers(outliers)
-    );
+    wire [$clog2(FILTERS*WGS+1)-1:0]    multiplies, empty_chunks, barrier_wait;
+
+    generate
+        if (ENGINE == 1) begin : g_trident
+            trident_engine #(
+                .LANES(LANES), .FILTERS(FILTERS), .WGS(WGS), .MUX(MUX), .ACT_W(ACT_W), .COLUMNS(COLUMNS), .STEPS(STEPS),
+                .SCAN(SCAN)
+            ) engine (
+                .clk(clk), .rst(engine_rst),
+                .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid & ~engine_rst), .s_axis_tready(engine_ready),
+                .m_axis_tdata(m_axis_tdata), .m_axis_tvalid(m_axis_tvalid), .m_axis_tready(m_axis_tready),
+                .m_axis_tlast(m_axis_tlast),
+                .loaded(loaded), .loader_state(loader_state), .error(error),
+                .busy(busy), .blocked(blocked), .finished(finished), .step(step),
+                .dead_steps(dead_steps), .columns(columns), .columns_skipped(columns_skipped),
+                .pairs(pairs), .singles(singles), .outliers(outliers)
+            );
+
+            assign multiplies   = {$clog2(FILTERS*WGS+1){1'b0}};
+            assign empty_chunks = {$clog2(FILTERS*WGS+1){1'b0}};
+            assign barrier_wait = {$clog2(FILTERS*WGS+1){1'b0}};
+        end else begin : g_zena
+            zena_engine #(
+                .FILTERS(FILTERS), .WGS(WGS), .ACT_W(ACT_W), .COLUMNS(COLUMNS), .STEPS(STEPS), .WEIGHT_W(WEIGHT_W),
+                .SUB_WGS(SUB_WGS), .PSUMS(PSUMS)
+            ) engine (
+                .clk(clk), .rst(engine_rst), .running(active),
+                .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid & ~engine_rst), .s_axis_tready(engine_ready),
+                .m_axis_tdata(m_axis_tdata), .m_axis_tvalid(m_axis_tvalid), .m_axis_tready(m_axis_tready),
+                .m_axis_tlast(m_axis_tlast),
+                .loaded(loaded), .loader_state(loader_state), .error(error),
+                .busy(busy), .blocked(blocked), .finished(finished),
+                .multiplies(multiplies), .empty_chunks(empty_chunks), .barrier_wait(barrier_wait)
+            );
+
+            assign step            = 1'b0;
+            assign dead_steps      = {$clog2(SCAN+1){1'b0}};
+            assign columns         = {$clog2(MUX/4+2){1'b0}};
+            assign columns_skipped = {$clog2(SCAN*(MUX/4+1)+1){1'b0}};
+            assign pairs           = {$clog2(FILTERS*LANES+1){1'b0}};
+            assign singles         = {$clog2(FILTERS*LANES+1){1'b0}};
+            assign outliers        = {$clog2(FILTERS*LANES+1){1'b0}};
+        end
+    endgenerate
 
     core_counters #(
-        .LANES(LANES), .FILTERS(FILTERS), .MUX(MUX), .SCAN(SCAN)
+        .LANES(LANES), .FILTERS(FILTERS), .WGS(WGS), .MUX(MUX), .SCAN(SCAN)
     ) counters (
         .clk(clk), .rst(engine_rst), .clear(clear),
         .beat_in(s_axis_tvalid & s_axis_tready), .beat_out(m_axis_tvalid & m_axis_tready),
@@ -115,6 +150,7 @@ module zeroskip_core #(
         .busy(busy), .blocked(blocked), .finished(finished), .step(step),
         .dead_steps(dead_steps), .columns(columns), .columns_skipped(columns_skipped),
         .pairs(pairs), .singles(singles), .outliers(outliers),
+        .multiplies(multiplies), .empty_chunks(empty_chunks), .barrier_wait(barrier_wait),
         .active(active), .counts(counts)
     );
 

@@ -96,14 +96,29 @@ always @(posedge clk) begin
 end
 
 // Within a channel registers repeat the same offsets; S2MM begins at 0x30.
+// A write is decoded a cycle before the channels see it, which keeps their logic shallow.
 wire        write_s2mm = write_addr >= 8'h30;
 wire        read_s2mm = read_addr >= 8'h30;
 wire [7:0]  write_offset = write_s2mm ? write_addr - 8'h30 : write_addr;
 wire [7:0]  read_offset = read_s2mm ? read_addr - 8'h30 : read_addr;
 wire        write_mapped = write_offset < 8'h30;
 wire        read_mapped = read_offset < 8'h30;
+reg         mm2s_write_reg;
+reg         s2mm_write_reg;
+reg  [5:2]  write_offset_reg;
+reg  [31:0] write_data_reg;
+reg         write_whole_reg;
 wire [31:0] mm2s_read_data;
 wire [31:0] s2mm_read_data;
+
+always @(posedge clk) begin
+    mm2s_write_reg <= write_en && write_mapped && !write_s2mm && !rst;
+    s2mm_write_reg <= write_en && write_mapped && write_s2mm && !rst;
+    write_offset_reg <= write_offset[5:2];
+    write_data_reg <= write_data;
+    write_whole_reg <= write_data[25:0] != 26'd0 && write_data[2:0] == 3'd0;
+end
+
 assign read_data = !read_mapped ? 32'd0 : read_s2mm ? s2mm_read_data : mm2s_read_data;
 
 wire        mm2s_stop, mm2s_done, mm2s_err_slv, mm2s_err_dec;
@@ -150,9 +165,10 @@ axil_slave #(
 zs_dma_channel mm2s_registers (
     .clk(clk),
     .rst(rst),
-    .write_en(write_en && write_mapped && !write_s2mm),
-    .write_addr(write_offset[5:2]),
-    .write_data(write_data),
+    .write_en(mm2s_write_reg),
+    .write_addr(write_offset_reg),
+    .write_data(write_data_reg),
+    .write_whole(write_whole_reg),
     .read_addr(read_offset[5:2]),
     .read_data(mm2s_read_data),
     .reset_request(mm2s_reset_request),
@@ -173,9 +189,10 @@ zs_dma_channel mm2s_registers (
 zs_dma_channel s2mm_registers (
     .clk(clk),
     .rst(rst),
-    .write_en(write_en && write_mapped && write_s2mm),
-    .write_addr(write_offset[5:2]),
-    .write_data(write_data),
+    .write_en(s2mm_write_reg),
+    .write_addr(write_offset_reg),
+    .write_data(write_data_reg),
+    .write_whole(write_whole_reg),
     .read_addr(read_offset[5:2]),
     .read_data(s2mm_read_data),
     .reset_request(s2mm_reset_request),

@@ -12,6 +12,7 @@ module zs_dma_channel (
     input  wire        write_en,
     input  wire [5:2]  write_addr,
     input  wire [31:0] write_data,
+    input  wire        write_whole,   // as a length: more than zero, and whole 64-bit words
     input  wire [5:2]  read_addr,
     output reg  [31:0] read_data,
 
@@ -49,7 +50,7 @@ reg [25:3] length_reg;
 
 wire ready = run_reg && !active && !start_reg && !done && !resetting;
 wire write_length = write_en && write_addr == LENGTH && ready;
-wire legal = write_data[25:0] != 26'd0 && write_data[2:0] == 3'd0 && address_reg[2:0] == 3'd0;
+wire legal = write_whole && address_reg[2:0] == 3'd0;
 wire error = err_int || err_slv || err_dec || (write_length && !legal);
 wire error_held = err_int_reg || err_slv_reg || err_dec_reg;
 

@@ -8,6 +8,7 @@
 `define ZS_ID_VALUE                         32'h5A534B31
 `define ZS_VERSION_VALUE                    32'd1
 `define ZS_ENGINE_TRIDENT                   4'd1
+`define ZS_ENGINE_ZENA                      4'd2
 `define ZS_STREAM_W                         64
 
 // Addresses on the processor's bus
@@ -22,6 +23,7 @@
 `define ZS_REG_CONFIG_HASH                  'h08
 `define ZS_REG_CONFIG0                      'h0C
 `define ZS_REG_CONFIG1                      'h10
+`define ZS_REG_CONFIG2                      'h1C
 `define ZS_REG_CONTROL                      'h14
 `define ZS_REG_STATUS                       'h18
 `define ZS_REG_CYCLES                       'h40
@@ -38,9 +40,12 @@
 `define ZS_REG_OUTLIERS                     'h6C
 `define ZS_REG_BEATS_IN                     'h70
 `define ZS_REG_BEATS_OUT                    'h74
+`define ZS_REG_MULTIPLIES                   'h78
+`define ZS_REG_EMPTY_CHUNKS                 'h7C
+`define ZS_REG_BARRIER_WAIT                 'h80
 
 // Counters: number, and index of each
-`define ZS_COUNTERS                         14
+`define ZS_COUNTERS                         17
 `define ZS_COUNTER_CYCLES                   0
 `define ZS_COUNTER_BUSY                     1
 `define ZS_COUNTER_SPAN                     2
@@ -55,6 +60,9 @@
 `define ZS_COUNTER_OUTLIERS                 11
 `define ZS_COUNTER_BEATS_IN                 12
 `define ZS_COUNTER_BEATS_OUT                13
+`define ZS_COUNTER_MULTIPLIES               14
+`define ZS_COUNTER_EMPTY_CHUNKS             15
+`define ZS_COUNTER_BARRIER_WAIT             16
 
 // Fields of CONFIG0
 `define ZS_CONFIG0_LANES_LSB                0
@@ -77,6 +85,14 @@
 `define ZS_CONFIG1_SCAN_WIDTH               4
 `define ZS_CONFIG1_ENGINE_LSB               28
 `define ZS_CONFIG1_ENGINE_WIDTH             4
+
+// Fields of CONFIG2
+`define ZS_CONFIG2_WEIGHT_W_LSB             0
+`define ZS_CONFIG2_WEIGHT_W_WIDTH           8
+`define ZS_CONFIG2_SUB_WGS_LSB              8
+`define ZS_CONFIG2_SUB_WGS_WIDTH            8
+`define ZS_CONFIG2_LOG2_PSUMS_LSB           16
+`define ZS_CONFIG2_LOG2_PSUMS_WIDTH         8
 
 // Fields of CONTROL
 `define ZS_CONTROL_RESET_LSB                0
@@ -109,10 +125,15 @@
 `define ZS_ERR_COUNT                        4'd3
 `define ZS_ERR_STEPS                        4'd4
 `define ZS_ERR_PIXELS                       4'd5
+`define ZS_ERR_CHUNKS                       4'd6
+`define ZS_ERR_SUB_WG                       4'd7
 
 // Packets
 `define ZS_KIND_ACT                         4'd1
 `define ZS_KIND_RUN                         4'd2
+`define ZS_KIND_ZACT                        4'd3
+`define ZS_KIND_JOB                         4'd4
+`define ZS_MIN_CHUNKS                       8'd5
 `define ZS_FORMAT_U8                        1'd0
 `define ZS_FORMAT_S16                       1'd1
 
@@ -157,6 +178,54 @@
 `define ZS_RUN_DX_WIDTH                     16
 `define ZS_RUN_DY_LSB                       48
 `define ZS_RUN_DY_WIDTH                     16
+
+// ZACT packet, header beat 0
+`define ZS_ZACT_KIND_LSB                    0
+`define ZS_ZACT_KIND_WIDTH                  4
+`define ZS_ZACT_PAGE_LSB                    4
+`define ZS_ZACT_PAGE_WIDTH                  1
+`define ZS_ZACT_WGS_LSB                     8
+`define ZS_ZACT_WGS_WIDTH                   8
+`define ZS_ZACT_ADDRESS_LSB                 16
+`define ZS_ZACT_ADDRESS_WIDTH               16
+`define ZS_ZACT_COUNT_LSB                   32
+`define ZS_ZACT_COUNT_WIDTH                 16
+
+// JOB packet, header beat 0
+`define ZS_JOB_KIND_LSB                     0
+`define ZS_JOB_KIND_WIDTH                   4
+`define ZS_JOB_PAGE_LSB                     4
+`define ZS_JOB_PAGE_WIDTH                   1
+`define ZS_JOB_FIRST_LSB                    5
+`define ZS_JOB_FIRST_WIDTH                  1
+`define ZS_JOB_LAST_LSB                     6
+`define ZS_JOB_LAST_WIDTH                   1
+`define ZS_JOB_FINAL_LSB                    7
+`define ZS_JOB_FINAL_WIDTH                  1
+`define ZS_JOB_WGS_LSB                      8
+`define ZS_JOB_WGS_WIDTH                    8
+`define ZS_JOB_CHUNKS_LSB                   16
+`define ZS_JOB_CHUNKS_WIDTH                 8
+`define ZS_JOB_SUB_WG_LSB                   24
+`define ZS_JOB_SUB_WG_WIDTH                 4
+`define ZS_JOB_RELU_LSB                     28
+`define ZS_JOB_RELU_WIDTH                   1
+`define ZS_JOB_UNDRAINED_LSB                32
+`define ZS_JOB_UNDRAINED_WIDTH              4
+`define ZS_JOB_PSUM_LSB                     36
+`define ZS_JOB_PSUM_WIDTH                   12
+`define ZS_JOB_BASE_LSB                     48
+`define ZS_JOB_BASE_WIDTH                   16
+
+// JOB packet, header beat 1
+`define ZS_JOB_NX_LSB                       0
+`define ZS_JOB_NX_WIDTH                     16
+`define ZS_JOB_NY_LSB                       16
+`define ZS_JOB_NY_WIDTH                     16
+`define ZS_JOB_DX_LSB                       32
+`define ZS_JOB_DX_WIDTH                     16
+`define ZS_JOB_DY_LSB                       48
+`define ZS_JOB_DY_WIDTH                     16
 
 // Geometry of each multiplexer size
 `define ZS_LOOKAHEAD(mux)                   ((mux) == 4 ? 1 : (mux) == 8 ? 2 : (mux) == 12 ? 3 : 4)

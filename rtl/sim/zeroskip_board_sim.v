@@ -15,6 +15,10 @@ module zeroskip_board_sim #(
     parameter        COLUMNS     = 512,
     parameter        STEPS       = 256,
     parameter        SCAN        = 4,
+    parameter        ENGINE      = 1,
+    parameter        WEIGHT_W    = 8,
+    parameter        SUB_WGS     = 1,
+    parameter        PSUMS       = 64,
     parameter [31:0] CONFIG_HASH = 32'd0
 ) (
     input  wire        clk,
@@ -94,7 +98,8 @@ module zeroskip_board_sim #(
 
     zeroskip_board #(
         .LANES(LANES), .FILTERS(FILTERS), .WGS(WGS), .MUX(MUX), .ACT_W(ACT_W), .COLUMNS(COLUMNS), .STEPS(STEPS),
-        .SCAN(SCAN), .CONFIG_HASH(CONFIG_HASH)
+        .SCAN(SCAN), .ENGINE(ENGINE), .WEIGHT_W(WEIGHT_W), .SUB_WGS(SUB_WGS), .PSUMS(PSUMS),
+        .CONFIG_HASH(CONFIG_HASH)
     ) board ();
 
     assign board.ps7.host_clk     = clk;

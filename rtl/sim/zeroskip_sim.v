@@ -2,6 +2,8 @@
 // Purpose: top of the Verilated model; the harness plays processor (two AXI4-Lite masters) and memory (AXI4 slave).
 // Licence: MIT.
 // Timing: one clock; every output that the harness reads is a function of registers only, but for tap_in and tap_out.
+// Glue: with `glue` high the harness, not a wire, joins DMA and engine: packets_* -> expanded_* and sums_* -> results_*
+//       (hls/native/cosim.h works between them).  Taps are on the DMA's side.
 // Taps: tap_start (a read transfer starts: cycle 0 of a run), tap_in and tap_out (a word crosses into or out of the engine), *_active (channel busy).
 `default_nettype none
 
@@ -14,6 +16,10 @@ module zeroskip_sim #(
     parameter COLUMNS = 512,
     parameter STEPS = 256,
     parameter SCAN = 4,
+    parameter ENGINE = 1,
+    parameter WEIGHT_W = 8,
+    parameter SUB_WGS = 1,
+    parameter PSUMS = 64,
     parameter [31:0] CONFIG_HASH = 32'd0
 ) (
     input  wire        clk,
@@ -28,6 +34,21 @@ module zeroskip_sim #(
     output wire        mm2s_active,
     output wire        s2mm_active,
     output wire        introut,
+
+    input  wire        glue,
+    output wire [63:0] packets_tdata,
+    output wire        packets_tvalid,
+    input  wire        packets_tready,
+    input  wire [63:0] expanded_tdata,
+    input  wire        expanded_tvalid,
+    output wire        expanded_tready,
+    output wire [63:0] sums_tdata,
+    output wire        sums_tvalid,
+    input  wire        sums_tready,
+    input  wire [63:0] results_tdata,
+    input  wire        results_tvalid,
+    output wire        results_tready,
+    input  wire        results_tlast,
 
     input  wire [7:0]  engine_awaddr,
     input  wire        engine_awvalid,
@@ -94,11 +115,24 @@ wire [63:0] mm2s_tdata, s2mm_tdata;
 wire        mm2s_tvalid, mm2s_tready, mm2s_tlast;
 wire        s2mm_tvalid, s2mm_tready, s2mm_tlast;
 wire        in_valid, in_ready, out_valid, out_ready;
+wire        core_in_ready, core_out_valid, core_out_last;
+wire [63:0] core_out_data;
 wire        mm2s_introut, s2mm_introut;
 
 assign introut = mm2s_introut || s2mm_introut;
 assign tap_in = in_valid && in_ready;
 assign tap_out = out_valid && out_ready;
+
+assign packets_tdata = mm2s_tdata;
+assign packets_tvalid = in_valid;
+assign in_ready = glue ? packets_tready : core_in_ready;
+assign expanded_tready = core_in_ready;
+assign sums_tdata = core_out_data;
+assign sums_tvalid = core_out_valid;
+assign out_valid = glue ? results_tvalid : core_out_valid;
+assign s2mm_tdata = glue ? results_tdata : core_out_data;
+assign s2mm_tlast = glue ? results_tlast : core_out_last;
+assign results_tready = out_ready;
 
 // The engine finds packet boundaries by their headers.
 wire unused_ok = &{1'b0, mm2s_tlast};
@@ -195,6 +229,10 @@ zeroskip_core #(
     .COLUMNS(COLUMNS),
     .STEPS(STEPS),
     .SCAN(SCAN),
+    .ENGINE(ENGINE),
+    .WEIGHT_W(WEIGHT_W),
+    .SUB_WGS(SUB_WGS),
+    .PSUMS(PSUMS),
     .CONFIG_HASH(CONFIG_HASH)
 ) core (
     .clk(clk),
@@ -215,13 +253,13 @@ zeroskip_core #(
     .s_axil_rresp(engine_rresp),
     .s_axil_rvalid(engine_rvalid),
     .s_axil_rready(engine_rready),
-    .s_axis_tdata(mm2s_tdata),
-    .s_axis_tvalid(in_valid),
-    .s_axis_tready(in_ready),
-    .m_axis_tdata(s2mm_tdata),
-    .m_axis_tvalid(out_valid),
-    .m_axis_tready(out_ready),
-    .m_axis_tlast(s2mm_tlast)
+    .s_axis_tdata(glue ? expanded_tdata : mm2s_tdata),
+    .s_axis_tvalid(glue ? expanded_tvalid : in_valid),
+    .s_axis_tready(core_in_ready),
+    .m_axis_tdata(core_out_data),
+    .m_axis_tvalid(core_out_valid),
+    .m_axis_tready(glue ? sums_tready : out_ready),
+    .m_axis_tlast(core_out_last)
 );
 
 endmodule

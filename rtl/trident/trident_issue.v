@@ -50,11 +50,12 @@ module trident_issue #(
     reg  [SCAN*WINDOW-1:0]  h_ref;
     reg  [SCAN*ADDR_W-1:0]  h_addr;
     reg  [GROUP_W-1:0]      h_group;
+    reg                     only;        // at most one live step is left
     reg                     fresh;       // the next issued cycle begins a pixel
 
     wire [SCAN-1:0] others = h_live & (h_live - 1'b1);   // all but the lowest
     wire [SCAN-1:0] lowest = h_live & ~others;
-    wire            only   = others == {SCAN{1'b0}};
+    wire [SCAN-1:0] next   = s_ready ? s_live : others;
     wire            pixel_end = h_close & only;
 
     assign blocked = h_valid & pixel_end & ~can_close;
@@ -77,6 +78,8 @@ module trident_issue #(
         end else if (busy) begin
             h_live <= others;
         end
+        if (s_ready || busy)
+            only <= (next & (next - 1'b1)) == {SCAN{1'b0}};
         if (busy)
             fresh <= pixel_end;
         if (rst) begin

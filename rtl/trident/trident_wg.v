@@ -43,23 +43,26 @@ module trident_wg #(
     localparam TREE_W   = PRODUCT_W + LEVELS;
 
     // ---- this work group's copies of the broadcast control (cycle 2, 5, 6) -----------------------
-    reg [BANKS*ROW_W-1:0]            rows_q;
-    reg [WINDOW*BANK_W-1:0]          bank_of_q;
-    reg [FILTERS*LANES*18-1:0]       factor_q, factor_qq;
-    reg [FILTERS*LANES-1:0]          pair_q, pair_qq;
-    reg [FILTERS*LANES*SELECT_W-1:0] select0_q, select1_q;
-    reg                              first_q;
+    wire [BANKS*ROW_W-1:0]            rows_q;
+    wire [WINDOW*BANK_W-1:0]          bank_of_q;
+    wire [FILTERS*LANES*18-1:0]       factor_q;
+    wire [FILTERS*LANES-1:0]          pair_q;
+    wire [FILTERS*LANES*SELECT_W-1:0] select0_q, select1_q;
+    wire                              first_q;
+    reg  [FILTERS*LANES*18-1:0]       factor_qq;
+    reg  [FILTERS*LANES-1:0]          pair_qq;
+
+    broadcast_reg #(.WIDTH(BANKS*ROW_W))            rows_copy    (.clk(clk), .d(rows),    .q(rows_q));
+    broadcast_reg #(.WIDTH(WINDOW*BANK_W))          bank_of_copy (.clk(clk), .d(bank_of), .q(bank_of_q));
+    broadcast_reg #(.WIDTH(FILTERS*LANES*18))       factor_copy  (.clk(clk), .d(factor),  .q(factor_q));
+    broadcast_reg #(.WIDTH(FILTERS*LANES))          pair_copy    (.clk(clk), .d(pair),    .q(pair_q));
+    broadcast_reg #(.WIDTH(FILTERS*LANES*SELECT_W)) select0_copy (.clk(clk), .d(select0), .q(select0_q));
+    broadcast_reg #(.WIDTH(FILTERS*LANES*SELECT_W)) select1_copy (.clk(clk), .d(select1), .q(select1_q));
+    broadcast_reg #(.WIDTH(1))                      first_copy   (.clk(clk), .d(first),   .q(first_q));
 
     always @(posedge clk) begin
-        rows_q    <= rows;
-        bank_of_q <= bank_of;
-        factor_q  <= factor;
         factor_qq <= factor_q;
-        pair_q    <= pair;
         pair_qq   <= pair_q;
-        select0_q <= select0;
-        select1_q <= select1;
-        first_q   <= first;
     end
 
     // ---- banks: a column's bank is its address modulo BANKS (cycles 3 to 5) ----------------------

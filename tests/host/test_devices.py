@@ -193,31 +193,6 @@ def test_no_board_here():
         open_device("board")
 
 
-def test_bitstream_is_looked_up(tmp_path, monkeypatch):
-    from zeroskip.devices.board import find_bitstream
-
-    monkeypatch.delenv("ZEROSKIP_BITSTREAM", raising=False)
-    monkeypatch.chdir(tmp_path)
-    config = Config("nobody-has-this")
-    with pytest.raises(DeviceError, match="no bitstream for configuration 'nobody-has-this'"):
-        find_bitstream(config)
-    folder = tmp_path / "bitstreams" / config.name
-    folder.mkdir(parents=True)
-    (folder / "a.bit").touch()
-    with pytest.raises(DeviceError, match=r"a\.hwh is missing"):
-        find_bitstream(config)
-    (folder / "a.hwh").touch()
-    assert find_bitstream(config) == folder / "a.bit"
-    (folder / "b.bit").touch()
-    with pytest.raises(DeviceError, match="2 bitstreams"):
-        find_bitstream(config)
-    monkeypatch.setenv("ZEROSKIP_BITSTREAM", str(folder / "a.bit"))
-    assert find_bitstream(config) == folder / "a.bit"
-    monkeypatch.setenv("ZEROSKIP_BITSTREAM", str(folder / "c.bit"))
-    with pytest.raises(DeviceError, match="not a file"):
-        find_bitstream(config)
-
-
 def run_python(code, **environment):
     host = Path(sim_build.__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(host), **environment}

@@ -35,10 +35,8 @@ def conv_node(weight, bias=None, **attrs):
     return Node("conv", "layer7", ["x"], "y", attrs, np.asarray(weight, float), bias, "Conv")
 
 
-def integers(node, x=X, y=Y, **options):
-    return conv_integers(
-        node, x, y, **{"rule": "max_abs", "per": "tensor", "percentile": 97, "clip": 0, "share": 0} | options
-    )
+def integers(node, x=X, y=Y, rule="max_abs", per="tensor", percentile=97, clip=0):
+    return conv_integers(node, x, y, weight_scales(node.weight, rule, per, percentile), clip)
 
 
 # -- weights -----------------------------------------------------------------------------------------
@@ -139,13 +137,6 @@ def test_scales_too_far_apart_are_refused():
 def test_clipping_applies_equation_1():
     w = np.array([127, 11, 10, 9, 8, 7, -8, -9, -10, -11, 1.0]).reshape(1, -1, 1, 1)
     assert integers(conv_node(w), clip=2)[0].ravel().tolist() == [127, 11, 10, 7, 7, 7, -8, -8, -8, -11, 1]
-
-
-def test_one_weight_per_filter_stays_plain():
-    """A batch norm of its own: every percentile, pruning or clipping would distort whole channels."""
-    w = np.array([0.001, 1, 50.0]).reshape(3, 1, 1, 1)
-    weights, _ = integers(conv_node(w), rule="percentile", clip=100, share=0.5)
-    assert weights.ravel().tolist() == [127, 127, 127]
 
 
 def test_clip_bounds():

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..hardware.config import Config
 from .schedule import NON_OUTLIER_MAX, NON_OUTLIER_MIN
 
 
@@ -21,7 +20,8 @@ class Blocked:
         filters: int32 (E, M), -1 where there is none.
         place: int64 (E, B), the block of the layer that each of a filter group's B blocks is.
         needed: bool (E, B), channels of the filter group lie in it.
-        weights: int8 (E, M, R, S, B, L), over the filter group's B blocks.
+        weights: (E, M, R, S, B, L) of the layer's type, over the filter group's B blocks.
+        present: bool (E, M, B, L), channels of the filter, not of others and not padding.
     """
 
     blocking: str
@@ -32,21 +32,24 @@ class Blocked:
     place: np.ndarray
     needed: np.ndarray
     weights: np.ndarray
+    present: np.ndarray
 
 
-def block(config: Config, w: np.ndarray, groups: int, dilation: tuple[int, int], blocking: str) -> Blocked | None:
+def block(
+    lanes: int, lockstep: int, w: np.ndarray, groups: int, dilation: tuple[int, int], blocking: str
+) -> Blocked | None:
     """Lay a layer's channels out in blocks.
 
     Args:
-        config: the build.
-        w: int8 (K, C / groups, R, S).
+        lanes: channels of a block.
+        lockstep: filters of a filter group.
+        w: (K, C / groups, R, S).
         groups, dilation: of the layer.
         blocking: one of ``BLOCKINGS``.
 
     Returns:
         None where this blocking would be the same as a simpler one.
     """
-    lanes, lockstep = config.lanes, config.filters
     count, channels, rows, columns = w.shape
     kernel = (rows, columns)
     if blocking == "packed" and (groups == 1 or channels % lanes == 0):
@@ -76,16 +79,19 @@ def block(config: Config, w: np.ndarray, groups: int, dilation: tuple[int, int],
         start = np.zeros(count, np.int64)
         low, blocks = group * span, span * groups
         high = low + span - 1
-    weights = np.zeros((len(filters), lockstep, rows, columns, span * lanes), np.int8)
+    weights = np.zeros((len(filters), lockstep, rows, columns, span * lanes), w.dtype)
+    present = np.zeros((len(filters), lockstep, span * lanes), bool)
     e, m = np.nonzero(filters >= 0)
     k = filters[e, m]
     shift = start[k] - low[e] * lanes if blocking == "packed" else np.zeros(len(k), np.int64)
     for offset in np.unique(shift):
         some = shift == offset
         weights[e[some], m[some], :, :, offset : offset + channels] = w[k[some]].transpose(0, 2, 3, 1)
+        present[e[some], m[some], offset : offset + channels] = True
     weights = weights.reshape(len(filters), lockstep, rows, columns, span, lanes)
+    present = present.reshape(len(filters), lockstep, span, lanes)
     place = low[:, None] + np.arange(span)
-    return Blocked(blocking, blocks, kernel, dilation, filters, place, place <= high[:, None], weights)
+    return Blocked(blocking, blocks, kernel, dilation, filters, place, place <= high[:, None], weights, present)
 
 
 def _work(w: np.ndarray) -> np.ndarray:

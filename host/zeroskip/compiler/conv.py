@@ -8,12 +8,16 @@ import numpy as np
 
 from ..errors import InputError
 from ..hardware.config import Config, get_config
+from ..runtime.modes import checked_mode
 from ..runtime.program import BLOCKINGS, ConvPlan, Part, activation_limit, view_of
 from ..runtime.tiling import Layout, View, choose_tile
+from . import jobs
+from .allocate import ALLOCATIONS
 from .blocks import Blocked, block
 from .columns import choose_layout
+from .logquant import EXPONENT_MAX, is_log_quant
 from .pack import pack
-from .schedule import MODES, NON_OUTLIER_MAX, NON_OUTLIER_MIN, schedule
+from .schedule import NON_OUTLIER_MAX, NON_OUTLIER_MIN, schedule
 
 _TYPICAL_MAP = (32, 32)  # what a layer's layout is chosen for when its input size is not known
 
@@ -30,45 +34,63 @@ def compile_conv(
     padding: tuple[int, int, int, int] = (0, 0, 0, 0),
     dilation: tuple[int, int] = (1, 1),
     groups: int = 1,
-    mode: str = "combined",
+    mode: str | None = None,
     activation_skip: bool = True,
     clip: int = 0,
     act_max: int = 255,
     name: str = "conv",
     input_shape: tuple[int, int] | None = None,
+    allocation: str | None = None,
 ) -> ConvPlan:
     """Compile a convolution for one build of the hardware.
 
     Args:
         config: the build.
-        w: int8 (K, C / groups, R, S), none of them -128.
+        w: int8 (K, C / groups, R, S); int16, too, on a build with ``weight_w`` 16, or LogQuant's powers of two on
+            one with ``weight_w`` 5.
         stride, dilation: (vertical, horizontal).
         padding: zeros around the map: (top, left, bottom, right).
         groups: groups of channels.
-        mode: ``dense``, ``zero_skip`` or ``combined``.
-        activation_skip: let the online scheduler drop steps whose activations are all zero.
+        mode: what is skipped, one of the engine's ``runtime.modes.MODES``; default: its last, the fastest.
+        activation_skip: trident: let the online scheduler drop steps whose activations are all zero.  On zena the
+            mode says so.
         clip: threshold of Kang's equation 1: outliers at most this far outside [-8, 7] become non-outliers.
         act_max: largest activation magnitude the layer must be able to meet without overflow of its sums.
         name: the layer, for messages.
         input_shape: (H, W) the plan is tuned for; it runs maps of any size.
+        allocation: zena: how kernels are allocated to PEs, one of ``allocate.ALLOCATIONS``; default: "balanced" in
+            mode "WAZ+KA", else "index".
 
     Raises:
         InputError: something the engine cannot compute exactly; the message names the layer and what is accepted.
     """
     config = get_config(config)
-    w, stride, padding, dilation = _checked(config, w, stride, padding, dilation, groups, mode, clip, act_max, name)
-    w = clipped(w, clip)
+    mode = checked_mode(config, mode, f"layer {name!r}: ")
+    w, stride, padding, dilation = _checked(config, w, stride, padding, dilation, groups, clip, act_max, name)
+    if allocation is None:
+        allocation = "balanced" if mode == "WAZ+KA" else "index"
+    elif allocation not in ALLOCATIONS or config.engine != "zena":
+        raise InputError(f"layer {name!r}: allocation {allocation!r}; accepted, on zena: {', '.join(ALLOCATIONS)}")
+    w = clipped(w, clip) if clip else w
     out_size = _out_size(w, stride, padding, dilation, input_shape or _TYPICAL_MAP)
     found = []
     for blocking in BLOCKINGS:
-        blocked = block(config, w, groups, dilation, blocking)
+        # Filters in lockstep are trident's; a zena job takes any filters that read the same blocks.
+        lockstep = config.filters if config.engine == "trident" else 1
+        blocked = block(config.lanes, lockstep, w, groups, dilation, blocking)
         if blocked is not None:
             view = view_of(blocking, 1, *out_size, w.shape[2:], stride, dilation)
-            pieces, cycles = _choose_pieces(config, blocked, view)
-            found.append((cycles * (_FOLD_COST if blocking == "folded" else 1), pieces, blocked))
+            if config.engine == "trident":
+                choice, cycles = _choose_pieces(config, blocked, view)
+            else:
+                choice, cycles = jobs.choose_parts(config, blocked, view, mode)
+            found.append((cycles * (_FOLD_COST if blocking == "folded" else 1), choice, blocked))
     # Something always fits: single blocks of a pointwise layer.
-    _, pieces, blocked = min(found, key=lambda choice: choice[0])
-    parts = _parts(config, blocked, pieces, mode)
+    _, choice, blocked = min(found, key=lambda found: found[0])
+    if config.engine == "trident":
+        parts = _parts(config, blocked, choice, mode)
+    else:
+        parts = jobs.make_parts(config, blocked, choice, mode, allocation)
     return ConvPlan(
         name, config, w, stride, padding, dilation, groups, mode, bool(activation_skip), blocked.blocking, parts
     )
@@ -187,11 +209,15 @@ def _out_size(w, stride, padding, dilation, shape: tuple[int, int]) -> tuple[int
     )
 
 
-def _checked(config, w, stride, padding, dilation, groups, mode, clip, act_max, name):
+def _checked(config, w, stride, padding, dilation, groups, clip, act_max, name):
     """Validated and normalised arguments of :func:`compile_conv`."""
     where = f"layer {name!r}"
-    if not isinstance(w, np.ndarray) or w.dtype != np.int8:
-        raise InputError(f"{where}: weights of type {getattr(w, 'dtype', type(w).__name__)}; accepted: int8 array")
+    types = [np.int8] if config.weight_w == 8 else [np.int8, np.int16]
+    if not isinstance(w, np.ndarray) or w.dtype not in types:
+        raise InputError(
+            f"{where}: weights of type {getattr(w, 'dtype', type(w).__name__)}; accepted by configuration "
+            f"{config.name!r} (weight_w = {config.weight_w}): {' or '.join(t.__name__ for t in types)} array"
+        )
     if w.ndim != 4 or 0 in w.shape:
         raise InputError(f"{where}: weights of shape {w.shape}; accepted: (K, C / groups, R, S), none of them 0")
 
@@ -206,8 +232,11 @@ def _checked(config, w, stride, padding, dilation, groups, mode, clip, act_max, 
     dilation = integers("dilation", dilation, 2, 1)
     if isinstance(groups, bool) or not isinstance(groups, (int, np.integer)) or groups < 1 or w.shape[0] % groups:
         raise InputError(f"{where}: {groups} groups for {w.shape[0]} filters; accepted: a divisor of the filters")
-    if mode not in MODES:
-        raise InputError(f"{where}: mode {mode!r}; accepted: {', '.join(MODES)}")
+    if config.weight_w == 5 and not is_log_quant(w).all():
+        raise InputError(
+            f"{where}: weight {w[~is_log_quant(w)][0]} on configuration {config.name!r} with weight_w = 5 (LogQuant); "
+            f"accepted: 0 and ±2**e, e from 0 to {EXPONENT_MAX}; compiler.logquant.log_quantise makes them"
+        )
     if not isinstance(clip, (int, np.integer)) or not 0 <= clip <= 120:
         raise InputError(f"{where}: clipping threshold {clip!r}; accepted: 0 to 120")
     if not 1 <= act_max <= config.act_max:

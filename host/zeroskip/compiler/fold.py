@@ -1,7 +1,10 @@
-"""Folding: batch normalisation and other affine nodes into convolutions, clips into their producers.
+"""Folding: what need not be a node of its own becomes part of its neighbours.
 
-An affine node that nothing absorbs becomes a 1x1 convolution with one weight per channel, which is
-exact and runs on the engine.
+Transposes that cancel go; batch normalisation and other affine nodes move into convolutions; zero
+padding into the convolution that follows; clips into their producers; functions of functions into
+one table; and the rounding an already quantised file asks for into the node that rounds anyway.  An
+affine node that nothing absorbs becomes a 1x1 convolution with one weight per channel, which is exact
+and runs on the engine.
 """
 
 from __future__ import annotations
@@ -10,35 +13,62 @@ import math
 
 import numpy as np
 
-from .graph import Graph, Node
+from .functions import TIMES_INPUT
+from .graph import PICKING, Graph, Node
+from .layout import sink_transposes
 
-CLIPPED = ("conv", "affine", "add", "average_pool")
+CLIPPED = ("conv", "affine", "add", "mul", "average_pool")
 """Operators that a following clip can be fused into: those that rescale their result anyway."""
 
-TRANSPARENT = ("max_pool", "reshape")
-"""Operators that commute with a clip."""
+TRANSPARENT = ("max_pool", "reshape", "transpose", "slice")
+"""Operators that commute with a clip and with rounding."""
 
 
 def fold(graph: Graph) -> Graph:
     """Fold what can be folded; changes the graph in place and returns it."""
+    sink_transposes(graph)
     folder = _Folder(graph)
     for op, rule in (
+        ("reshape", folder.useless_reshape),
+        ("mul", folder.times_itself_to_table),
         ("affine", folder.affine_into_producer),
         ("affine", folder.affine_into_conv),
+        ("table", folder.into_table),
+        ("affine", folder.into_table),
         ("affine", folder.affine_to_conv),
         ("clip", folder.clip_into_producer),
+        ("clip", folder.into_table),
+        ("quantise", folder.rounding_of_input),
+        ("quantise", folder.rounding_into_producer),
+        ("quantise", folder.into_table),
+        ("pad", folder.pad_into_conv),
     ):
-        for node in graph.nodes:
-            if node.op == op:
+        for node in list(graph.nodes):
+            if node.op == op and node not in folder.removed:
                 rule(node)
         graph.nodes = [node for node in graph.nodes if node not in folder.removed]
+    _drop_unread(graph)
+    for node in graph.nodes:
+        if node.op == "softmax" and (node.output != graph.output or node.output in graph.quants):
+            node.op = "integer_softmax"
     return graph
+
+
+def _drop_unread(graph: Graph) -> None:
+    needed = {graph.output}
+    for node in reversed(graph.nodes):
+        if node.output in needed:
+            needed.update(node.inputs)
+    graph.nodes = [node for node in graph.nodes if node.output in needed]
+    graph.shapes = {name: shape for name, shape in graph.shapes.items() if name in needed or name == graph.input}
+    graph.quants = {name: quant for name, quant in graph.quants.items() if name in graph.shapes}
 
 
 class _Folder:
     """Who computes and who reads every tensor, kept true while nodes vanish."""
 
     def __init__(self, graph: Graph) -> None:
+        _drop_unread(graph)
         self.graph = graph
         self.producers, self.readers = graph.links()
         self.removed: set[Node] = set()
@@ -47,17 +77,68 @@ class _Folder:
         readers = self.readers[tensor]
         return readers[0] if len(readers) == 1 and tensor != self.graph.output else None
 
+    def producer_for(self, node: Node) -> Node | None:
+        """The producer of a node's input, if nothing else reads that and the file does not round it."""
+        producer = self.producers.get(node.inputs[0])
+        if producer is None or self.only_reader(producer.output) is not node or producer.output in self.graph.quants:
+            return None
+        return producer
+
     def drop(self, node: Node) -> None:
-        """Remove a node: the producer of its input computes its output instead."""
+        """Remove a node: the producer of its input, which nothing else reads, computes its output instead."""
         producer = self.producers.pop(node.inputs[0])
         producer.output = node.output
         self.producers[node.output] = producer
         self.removed.add(node)
 
+    def bypass(self, node: Node) -> bool:
+        """Remove a node: its readers read its input instead.  Not at the network's output."""
+        if node.output == self.graph.output:
+            return False
+        self._redirect(node, node.inputs[0])
+        return True
+
+    def _redirect(self, node: Node, tensor: str) -> None:
+        self.readers[node.inputs[0]].remove(node)
+        for reader in set(self.readers[node.output]):
+            reader.inputs = [tensor if name == node.output else name for name in reader.inputs]
+        self.readers[tensor] += self.readers[node.output]
+        self.readers[node.output] = []
+        self.removed.add(node)
+
+    # -- shapes --------------------------------------------------------------------------------------
+    def useless_reshape(self, node: Node) -> None:
+        """To the shape it has already, or after another reshape."""
+        producer = self.producers.get(node.inputs[0])
+        if producer is not None and producer.op == "reshape" and producer not in self.removed:
+            self.readers[producer.output].remove(node)
+            node.inputs = list(producer.inputs)
+            self.readers[node.inputs[0]].append(node)
+            if not self.readers[producer.output] and producer.output != self.graph.output:
+                self.readers[producer.inputs[0]].remove(producer)
+                self.removed.add(producer)
+        if self.graph.shapes[node.inputs[0]] == self.graph.shapes[node.output]:
+            self.bypass(node)
+
+    def pad_into_conv(self, node: Node) -> None:
+        readers, padding = self.readers[node.output], node.attrs["padding"]
+        maps = len(self.graph.shapes[node.output]) == 3 and not (padding[0] or padding[3])
+        if not maps or not all(reader.op == "conv" for reader in readers) or not self.bypass(node):
+            return
+        for conv in readers:
+            before = conv.attrs["padding"]
+            conv.attrs["padding"] = tuple(a + b for a, b in zip(before, (*padding[1:3], *padding[4:6]), strict=True))
+
+    # -- affine nodes --------------------------------------------------------------------------------
     def affine_into_producer(self, node: Node) -> None:
         """y = a (W x + b) + c: scale the filters.  Two affine nodes merge in the same way."""
-        producer = self.producers.get(node.inputs[0])
-        if producer is None or producer.op not in ("conv", "affine") or self.only_reader(producer.output) is not node:
+        producer = self.producer_for(node)
+        while producer is not None and producer.op == "reshape":  # one that keeps channels apart may lie between
+            before, after = (self.graph.shapes[name] for name in (producer.inputs[0], producer.output))
+            if before[0] != after[0] and node.weight.size + node.bias.size > 2:
+                return
+            producer = self.producer_for(producer)
+        if producer is None or producer.op not in ("conv", "affine") or producer.given:
             return
         scale = node.weight
         if producer.op == "conv":
@@ -69,9 +150,9 @@ class _Folder:
         self.drop(node)
 
     def affine_into_conv(self, node: Node) -> None:
-        """W (a x + c) + b: only without padding, whose zeros the affine node would have to shift too."""
+        """W (a x + c) + b; with padding only if c = 0, since the padding's zeros would have to shift too."""
         conv = self.only_reader(node.output)
-        if conv is None or conv.op != "conv" or any(conv.attrs["padding"]):
+        if conv is None or conv.op != "conv" or conv.given or (any(conv.attrs["padding"]) and node.bias.any()):
             return
         channels = self.graph.shapes[node.output][0]
         scale, offset = (np.broadcast_to(v, (channels,)) for v in (node.weight, node.bias))
@@ -80,28 +161,132 @@ class _Folder:
         taken = group[:, None] * per_group + np.arange(per_group)  # (K, C/groups): input channel of each weight
         conv.bias = conv.bias + (conv.weight.sum(axis=(2, 3)) * offset[taken]).sum(axis=1)
         conv.weight = conv.weight * scale[taken][:, :, None, None]
-        conv.inputs = list(node.inputs)
-        readers = self.readers[node.inputs[0]]
-        readers[readers.index(node)] = conv
-        self.removed.add(node)
+        self.bypass(node)
 
     def affine_to_conv(self, node: Node) -> None:
-        channels = self.graph.shapes[node.output][0]
+        shape = self.graph.shapes[node.output]
+        channels = shape[0]
         node.op = "conv"
         node.weight = np.broadcast_to(node.weight, (channels,)).reshape(channels, 1, 1, 1).copy()
         node.bias = np.broadcast_to(node.bias, (channels,)).copy()
         node.attrs |= {"stride": (1, 1), "padding": (0, 0, 0, 0), "dilation": (1, 1), "groups": channels}
+        if len(shape) not in (1, 3):
+            self._as_maps(node, (channels, 1, math.prod(shape[1:])))
 
+    def _as_maps(self, node: Node, maps) -> None:
+        """Put reshapes around a node, so that it works on (C, 1, L)."""
+        graph, shape = self.graph, self.graph.shapes[node.output]
+        names = []
+        for what in ("in", "out"):
+            name = f"{node.output}/{what}"
+            while name in graph.shapes:
+                name += "'"
+            graph.shapes[name], self.readers[name] = maps, []
+            names.append(name)
+        before = Node("reshape", f"{node.name}/in", list(node.inputs), names[0], {"shape": maps}, label=node.label)
+        after = Node("reshape", f"{node.name}/out", [names[1]], node.output, {"shape": shape}, label=node.label)
+        readers = self.readers[node.inputs[0]]
+        readers[readers.index(node)] = before
+        self.readers[names[0]], self.readers[names[1]] = [node], [after]
+        node.inputs, node.output = [names[0]], names[1]
+        self.producers |= {names[0]: before, names[1]: node, after.output: after}
+        at = graph.nodes.index(node)
+        graph.nodes[at : at + 1] = [before, node, after]
+
+    # -- functions -----------------------------------------------------------------------------------
+    def times_itself_to_table(self, node: Node) -> None:
+        """x * f(x), as SiLU and spelled-out hard swish have it, is one function of x."""
+        for x, name in (node.inputs, node.inputs[::-1]):
+            chain, current = [], name
+            while current != x:
+                producer = self.producers.get(current)
+                if producer is None or self.only_reader(current) is None or current in self.graph.quants:
+                    break
+                step = _steps(producer)
+                if step is None or TIMES_INPUT in (name for name, *_ in step):
+                    break
+                chain[:0] = step
+                current = producer.inputs[0]
+            if current == x and name != x and "clip" not in node.attrs:
+                self.readers[x] = [r for r in self.readers[x] if r is not node]
+                while name != x:
+                    producer = self.producers[name]
+                    name = producer.inputs[0]
+                    self.readers[name].remove(producer)
+                    self.removed.add(producer)
+                self.readers[x].append(node)
+                node.op, node.inputs, node.attrs = "table", [x], {"chain": (*chain, (TIMES_INPUT,))}
+                return
+
+    def into_table(self, node: Node) -> None:
+        """A function of one number after a table (or, when rounded, after a clip) is part of it."""
+        steps, producer = _steps(node), self.producer_for(node)
+        if steps is None or producer is None or TIMES_INPUT in (name for name, *_ in steps):
+            return
+        if producer.op == "clip" and node.op == "quantise":
+            producer.attrs = {"chain": _steps(producer)}
+            producer.op = "table"
+        elif producer.op != "table" or (node.weight is not None and node.weight.size > 1):
+            return
+        producer.attrs["chain"] = (*producer.attrs["chain"], *steps)
+        self.drop(node)
+
+    # -- clips and rounding --------------------------------------------------------------------------
     def clip_into_producer(self, node: Node) -> None:
         """The producer may lie before pools and reshapes, which commute with a clip."""
-        follower, producer = node, self.producers.get(node.inputs[0])
-        while producer is not None and self.only_reader(producer.output) is follower:
+        producer = self.producer_for(node)
+        while producer is not None:
             if producer.op in CLIPPED:
                 low, high = producer.attrs.get("clip", (-math.inf, math.inf))
                 bounds = node.attrs["low"], node.attrs["high"]
                 producer.attrs["clip"] = tuple(min(max(v, bounds[0]), bounds[1]) for v in (low, high))
                 self.drop(node)
                 return
-            if producer.op not in TRANSPARENT:
+            producer = self.producer_for(producer) if producer.op in TRANSPARENT else None
+
+    def rounding_of_input(self, node: Node) -> None:
+        """The network's input, if all that read it round it alike, is quantised that way to begin with."""
+        graph, quant, readers = self.graph, self.graph.quants[node.output], list(self.readers[self.graph.input])
+        if node not in readers or graph.input == graph.output:
+            return
+        if all(r.op == "quantise" and graph.quants[r.output] == quant and r.output != graph.output for r in readers):
+            graph.quants[graph.input] = quant
+            for reader in readers:
+                self.bypass(reader)
+
+    def rounding_into_producer(self, node: Node) -> None:
+        """Rounding moves before what only picks values, to the node that rescales; rounding again changes nothing."""
+        graph, quant, name = self.graph, self.graph.quants[node.output], node.inputs[0]
+        for other in list(self.readers[name]):
+            alike = other.op == "quantise" and graph.quants[other.output] == quant
+            if alike and other is not node and other.output != graph.output:
+                self._redirect(other, node.output)
+        picked = []
+        while name not in graph.quants:
+            producer = self.producers.get(name)
+            if producer is None or self.only_reader(name) is None:
                 return
-            follower, producer = producer, self.producers.get(producer.inputs[0])
+            picked.append(name)
+            if producer.op not in PICKING or producer.op == "softmax":
+                break
+            if producer.op not in TRANSPARENT and producer.op != "pad":
+                return
+            name = producer.inputs[0]
+        if graph.quants.get(name, quant) != quant:
+            return
+        graph.quants |= dict.fromkeys(picked, quant)
+        if picked:
+            self.drop(node)
+        else:
+            self.bypass(node)
+
+
+def _steps(node: Node) -> tuple | None:
+    """A node as steps of a table's chain; None if it is no function of one number."""
+    if node.op == "table" and (node.weight is None or node.weight.size == 1):
+        return node.attrs["chain"]
+    if node.op == "affine" and node.weight.size == node.bias.size == 1:
+        return (("affine", float(node.weight[0]), float(node.bias[0])),)
+    if node.op == "clip":
+        return (("clip", node.attrs["low"], node.attrs["high"]),)
+    return () if node.op == "quantise" else None

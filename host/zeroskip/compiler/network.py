@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import warnings
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import FileFormatError, InputError, ModelError
 from ..hardware.config import Config, get_config
-from ..runtime.hostops import Quant
+from ..runtime.modes import checked_mode
 from ..runtime.network import Model
-from ..runtime.nodes import Node, Tensor
-from . import graph as float_graph
-from .conv import compile_conv
-from .integers import given_integers, integer_node
+from ..runtime.nodes import Tensor
+from .budget import RULES, Budget, spend
+from .deviation import Deviations, trials
+from .integer_layers import Layer, integer_layers
 from .onnx_import import import_onnx
-from .quantise import PER, SCALE_RULES, calibrate, clip_bounds, conv_integers, quantise_graph
-
-MODES = ("dense", "zero_skip", "combined")
-ACTIVATIONS = ("uint8", "int16")
+from .options import calibration_images, check_activations, check_names, check_options, checked_labels
+from .quantise import PLAIN, Rule, calibrate, prune_graph, quantise_graph
 
 Progress = Callable[[int, int, str], None]
 """(layers done, layers in all, name of the layer that starts)."""
@@ -37,7 +35,10 @@ def compile(
     percentile: float = 97,
     clip: int = 0,
     prune: float = 0.0,
-    mode: str = "combined",
+    budget: float | str | Budget | None = None,
+    labels: np.ndarray | None = None,
+    bias_correction: bool = True,
+    mode: str | None = None,
     activation_skip: bool = True,
     activations: str = "uint8",
     calibration_percentile: float = 100.0,
@@ -56,7 +57,14 @@ def compile(
         percentile: of the rule of that name.
         clip: threshold of Kang et al., equation 1; 0 clips nothing.
         prune: share of each layer's weights, the smallest, that are set to zero; 0 to 1.
-        mode: schedule: "dense", "zero_skip" or "combined".
+        budget: choose the scale rule of every filter, for the fewest cycles, such that the network loses at
+            most this against plain 8-bit weights: decibels of output SQNR (3, "3dB") or, with labels,
+            points of accuracy ("1%"), on the calibration images.  Layers that ``scale_rule`` names keep
+            their rule; ``per``, ``percentile`` and ``clip`` are for them only.
+        labels: int (N,), the class of every calibration image.
+        bias_correction: take the mean error of the quantised weights, as seen on the calibration images,
+            out of the bias.
+        mode: what is skipped, one of the engine's ``runtime.modes.MODES``; default: its last, the fastest.
         activation_skip: let the online scheduler drop steps without non-zero activations.
         activations: "uint8", or "int16" on a build with 16-bit activations.
         calibration_percentile: 100 takes the range of the calibration activations, less cuts its ends.
@@ -68,35 +76,79 @@ def compile(
         ConfigError: no such configuration.
     """
     config = get_config(config)
+    budget = None if budget is None else Budget.parse(budget)
     rules = scale_rule if isinstance(scale_rule, Mapping) else {"*": scale_rule}
-    _check_options(config, rules, per, percentile, clip, prune, mode, activations, calibration_percentile)
+    mode = checked_mode(config, mode)
+    check_options(config, rules, per, percentile, clip, prune, activations, calibration_percentile)
     shape = None if calibration is None else np.shape(calibration)[1:]
     graph = import_onnx(onnx, shape)
-    _check_names(graph, rules)
+    check_names(graph, rules)
     source = Path(onnx).name if isinstance(onnx, (str, Path)) else "bytes"
     info = {
         "source": source, "scale_rule": rules["*"] if set(rules) == {"*"} else dict(rules), "per": per,
         "percentile": percentile, "clip": clip, "prune": prune, "activations": activations,
         "calibration": 0 if calibration is None else len(calibration),
     }  # fmt: skip
-    ranges = {}
+    images = None
     if graph.needs_calibration:
-        ranges = calibrate(graph, _calibration_images(graph, calibration), calibration_percentile)
+        images = calibration_images(graph, calibration)
+        labels = checked_labels(labels, images, calibration)
+        if prune:
+            prune_graph(graph, prune, images)
+    layer_rules = _rules_of(graph, rules, per, percentile, clip, budget)
+    tried = {node.output: trials(node, layer_rules[node.output]) for node in graph.nodes if node.output in layer_rules}
+    ranges = {}
+    if images is not None:
+        watch = Deviations(graph, tried, len(images)).observe
+        ranges = calibrate(graph, images, calibration_percentile, watch=watch)
     quants = quantise_graph(graph, ranges, activations)
     tensors = {name: Tensor(graph.shapes[name], quant) for name, quant in quants.items()}
-    options = {"per": per, "percentile": percentile, "clip": clip, "share": prune}
-    layers = []
-    for node in graph.nodes:
-        rule = rules.get(node.name, rules.get("*", "percentile"))
-        layers.append(_integer_node(node, quants, {**options, "rule": rule}))
+    choices = {}
+    if budget is not None and images is not None:
+        choices, loss = spend(budget, graph, config, tensors, tried, images, labels, mode)
+        info |= {"budget": str(budget), "budget_used": loss}
+    correct = bias_correction and calibration is not None
+    layers = integer_layers(graph.nodes, quants, tried, choices, correct)
+    info["layers"] = _layer_info(graph, tried, choices)
     return _schedule(layers, config, tensors, graph.input, graph.output, info, mode, activation_skip, progress)
+
+
+def _rules_of(graph, rules, per, percentile, clip, budget) -> dict[str, tuple[Rule, ...]]:
+    """Output tensor of every convolution zeroskip quantises -> the rules it may be quantised with."""
+    found = {}
+    for node in graph.nodes:
+        if node.op != "conv" or node.given:
+            continue
+        if node.weight.shape[1:] == (1, 1, 1):  # one weight per filter: no distribution, none to spare
+            found[node.output] = (PLAIN,)
+        elif budget is not None and node.name not in rules:
+            found[node.output] = RULES
+        else:
+            rule = rules.get(node.name, rules.get("*", "percentile"))
+            found[node.output] = (Rule(rule, per, percentile, clip),)
+    return found
+
+
+def _layer_info(graph, tried, choices) -> dict[str, dict]:
+    """What a report says of each layer's quantisation: filters under each rule, and the noise on its output."""
+    info = {}
+    for node in graph.nodes:
+        if node.output in tried:
+            trial = tried[node.output]
+            filters = np.arange(trial.scales.shape[1])
+            chosen = choices.get(node.output, np.zeros_like(filters))
+            counts = np.bincount(chosen, minlength=len(trial.rules)).tolist()
+            rules = {str(rule): count for rule, count in zip(trial.rules, counts, strict=True) if count}
+            noise = float(trial.noise[chosen, filters].sum()) if trial.count else 0.0
+            info[node.name] = {"rules": rules, "sqnr_db": round(-10 * math.log10(noise), 2) if noise > 0 else None}
+    return info
 
 
 def reschedule(
     model: Model,
     config: str | Path | Config | None = None,
     *,
-    mode: str = "combined",
+    mode: str | None = None,
     activation_skip: bool = True,
     progress: Progress | None = None,
 ) -> Model:
@@ -106,93 +158,14 @@ def reschedule(
         InputError: an unknown mode, or a build that does not hold the model's activations.
     """
     config = model.config if config is None else get_config(config)
-    if mode not in MODES:
-        raise InputError(f"mode {mode!r}; accepted: {', '.join(MODES)}")
-    _check_activations(config, model.info.get("activations", "uint8"))
-    layers = [
-        _Layer(node, node.plan.weights, _geometry(node.plan)) if node.plan else _Layer(node) for node in model.nodes
-    ]
+    mode = checked_mode(config, mode)
+    check_activations(config, model.info.get("activations", "uint8"))
+    layers = [Layer.of(node) for node in model.nodes]
     info = dict(model.info)
     return _schedule(layers, config, model.tensors, model.input, model.output, info, mode, activation_skip, progress)
 
 
-# -- options -----------------------------------------------------------------------------------------
-def _check_options(config, rules, per, percentile, clip, prune, mode, activations, calibration_percentile) -> None:
-    def need(condition, name, value, accepted):
-        if not condition:
-            raise InputError(f"{name} {value!r}; accepted: {accepted}")
-
-    for rule in rules.values():
-        need(rule in SCALE_RULES, "scale rule", rule, ", ".join(SCALE_RULES))
-    need(per in PER, "per", per, ", ".join(PER))
-    need(_within(percentile, 1, 100), "percentile", percentile, "1 to 100")
-    need(isinstance(clip, (int, np.integer)) and 0 <= clip <= 119, "clip", clip, "whole numbers from 0 to 119")
-    need(_within(prune, 0, 1), "prune", prune, "0 to 1")
-    need(mode in MODES, "mode", mode, ", ".join(MODES))
-    need(activations in ACTIVATIONS, "activations", activations, ", ".join(ACTIVATIONS))
-    need(_within(calibration_percentile, 50, 100), "calibration_percentile", calibration_percentile, "50 to 100")
-    _check_activations(config, activations)
-
-
-def _within(value, low, high) -> bool:
-    return isinstance(value, (int, float, np.number)) and low <= value <= high
-
-
-def _check_activations(config: Config, activations: str) -> None:
-    if activations == "int16" and config.act_w < 16:
-        raise InputError(
-            f"16-bit activations on configuration {config.name!r} with act_w = {config.act_w}; "
-            f"accepted: a configuration with act_w = 16, or activations='uint8'"
-        )
-
-
-def _check_names(graph, rules) -> None:
-    layers = [node.name for node in graph.nodes if node.op == "conv"]
-    if unknown := [name for name in rules if name != "*" and name not in layers]:
-        raise InputError(f"scale rule for {unknown[0]!r}, which is no layer; layers: {', '.join(layers)}")
-
-
-def _calibration_images(graph, images) -> np.ndarray:
-    shape = graph.shapes[graph.input]
-    if images is None:
-        warnings.warn(
-            "no calibration images: random ones between 0 and 1 stand in, and the outputs will be wrong; "
-            "give images the network is made for",
-            stacklevel=3,
-        )
-        return np.random.default_rng(1).random((4, *shape), dtype=np.float32)
-    images = np.asarray(images)
-    if images.dtype.kind != "f" or images.shape[1:] != shape or not len(images):
-        wanted = f"(N, {', '.join(map(str, shape))})"
-        raise InputError(f"calibration images {images.dtype} {images.shape}; accepted: floating point {wanted}")
-    if not np.isfinite(images).all():
-        raise InputError("calibration images have values that are not finite")
-    return images
-
-
-# -- nodes -------------------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class _Layer:
-    """An integer node; with weights, its plan is still to be made."""
-
-    node: Node
-    weights: np.ndarray | None = None
-    geometry: Mapping | None = None
-
-
-def _integer_node(node: float_graph.Node, quants: Mapping[str, Quant], options) -> _Layer:
-    if node.op != "conv":
-        return _Layer(integer_node(node, quants))
-    x, y = quants[node.inputs[0]], quants[node.output]
-    weights, arrays = given_integers(node, x, y) if node.given else conv_integers(node, x, y, **options)
-    common = node.op, node.name, node.label, tuple(node.inputs), node.output
-    return _Layer(Node(*common, clip_bounds(node, y), arrays), weights, dict(node.attrs))
-
-
-def _geometry(plan) -> dict:
-    return {key: getattr(plan, key) for key in ("stride", "padding", "dilation", "groups")}
-
-
+# -- schedules ---------------------------------------------------------------------------------------
 def _schedule(layers, config, tensors, input, output, info, mode, activation_skip, progress) -> Model:
     info |= {"mode": mode, "activation_skip": bool(activation_skip)}
     total, done, nodes = sum(layer.weights is not None for layer in layers), 0, []
@@ -201,19 +174,7 @@ def _schedule(layers, config, tensors, input, output, info, mode, activation_ski
         if layer.weights is not None:
             if progress:
                 progress(done, total, node.name)
-            geometry = {key: layer.geometry[key] for key in ("stride", "padding", "dilation", "groups")}
-            x = tensors[node.inputs[0]]
-            plan = compile_conv(
-                config,
-                layer.weights,
-                **geometry,
-                mode=mode,
-                activation_skip=activation_skip,
-                name=node.name,
-                input_shape=x.shape[1:] if len(x.shape) == 3 else (1, 1),
-                act_max=x.quant.reach,
-            )
-            node = replace(node, plan=plan)
+            node = layer.scheduled(config, tensors[node.inputs[0]], mode, activation_skip)
             done += 1
         nodes.append(node)
     if progress:

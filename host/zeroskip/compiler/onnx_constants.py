@@ -98,6 +98,10 @@ def evaluate(source: Source) -> dict[str, np.ndarray] | None:
 
 
 def _check_size(source: Source, values: list[np.ndarray]) -> None:
+    for key in ("axis", "axes", "perm"):
+        found = source.attributes.get(key, ())
+        if any(isinstance(axis, int) and abs(axis) > 64 for axis in (found if isinstance(found, list) else [found])):
+            raise source.error(f"{key} = {found}; accepted: up to 64 axes")  # NumPy would make that many
     size = 0
     try:
         if source.op == "ConstantOfShape":

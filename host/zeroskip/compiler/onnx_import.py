@@ -1,36 +1,49 @@
 """Read an ONNX file into a :class:`~zeroskip.compiler.graph.Graph`.
 
 Everything in the file is distrusted: edges, types, sizes and numbers are checked here, and whatever
-is wrong ends as one :class:`ModelError` that names the node.  What an operator means is in
-``onnx_ops.py``; how its function looks at the file, in ``onnx_source.py``.
+is wrong ends as one :class:`ModelError` that names every node zeroskip cannot take.  What operators mean
+is in the other ``onnx_*`` modules; how their functions look at the file, in ``onnx_source.py``.
 """
 
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import ModelError
+from ..runtime.hostops import Quant
+from . import onnx_elementwise, onnx_layers, onnx_quantised, onnx_shapes  # noqa: F401 (they register operators)
 from .fold import fold
 from .graph import Graph, Node
-from .onnx_constants import FOLDABLE, MAX_ELEMENTS, attributes, evaluate, read_tensor
-from .onnx_ops import OPERATORS
-from .onnx_source import Source
+from .onnx_constants import FOLDABLE, MAX_ELEMENTS, Integers, attributes, evaluate, read_tensor
+from .onnx_source import OPERATORS, Source
+
+HINTS = {
+    "ConvTranspose": "use Resize (nearest or linear) and Conv",
+    "ConvInteger": "quantise statically, not dynamically",
+    "DynamicQuantizeLinear": "quantise statically, not dynamically",
+    "MatMulInteger": "quantise statically, not dynamically",
+    "If": "simplify the network (onnxsim) or export it without branches",
+    "Loop": "export it without loops",
+}
+"""Ways out for operators that people meet and zeroskip does not compute."""
 
 
-def import_onnx(model, input_shape: tuple[int, ...] | None = None) -> Graph:
+def import_onnx(model, input_shape: tuple[int, ...] | None = None, output: str | None = None) -> Graph:
     """Import a network and fold what can be folded.
 
     Args:
         model: path of an ONNX file, its bytes, or a loaded ``onnx.ModelProto``.
         input_shape: without the batch; needed when the file leaves sizes open.
+        output: which tensor to compute, when the file has several outputs; any tensor will do.
 
     Raises:
         ModelError: not an ONNX file, a broken graph, or something zeroskip does not support.
     """
-    return fold(Importer(_load(model), input_shape).graph())
+    return fold(Importer(_load(model), input_shape, output).graph())
 
 
 def _load(model):
@@ -64,43 +77,108 @@ def _load(model):
 class Importer:
     """The state of one import: what is known about every ONNX tensor so far."""
 
-    def __init__(self, proto, input_shape) -> None:
+    def __init__(self, proto, input_shape, output: str | None = None) -> None:
         self.proto = proto
+        _check_text(proto.graph)
         self.opset = max([o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")], default=1)
         self.constants: dict[str, np.ndarray] = {}
+        self.integers: dict[str, Integers] = {}  # constants that were dequantised
         self.names: dict[str, str] = {}  # ONNX tensor -> tensor of the graph
+        self.integer_names: set[str] = set()  # ONNX tensors that hold a quantised tensor's integers
+        self.quants: dict[str, Quant] = {}  # tensor of the graph -> what the file says its integers mean
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.nodes: list[Node] = []
         self.batch = 1
+        self.errors: list[str] = []
+        self._originals: dict[str, str] = {}  # tensor between the parts of a node -> that node's output
+        self._taken = {name for node in proto.graph.node for name in node.output}
         self._initializers()
         self.input = self._input(input_shape)
-        outputs = [value.name for value in proto.graph.output]
-        if len(outputs) != 1:
-            raise ModelError(f"the network has {len(outputs)} outputs ({', '.join(outputs[:5])}); accepted: 1")
-        self.output = outputs[0]
+        self.output = self._output(output)
 
-    def define(self, name: str, tensor: str, shape: tuple[int, ...]) -> None:
-        self.names[name] = tensor
-        self.shapes[tensor] = shape
+    def fresh(self, wish: str) -> str:
+        """A tensor name that nothing in the file has."""
+        while wish in self._taken or wish in self.constants or wish == self.input:
+            wish += "'"
+        self._taken.add(wish)
+        return wish
 
     def graph(self) -> Graph:
+        unknown: set[str] = set()  # ONNX tensors behind nodes that cannot be imported
+        for source in self._sources():
+            if unknown.intersection(source.node.input) and (source.op in OPERATORS or source.op in FOLDABLE):
+                unknown.update(source.node.output)
+                continue
+            try:
+                self._read(source)
+            except ModelError as error:
+                self.errors.append(str(error))
+                unknown.update(name for name in source.node.output if not self._guess(name))
+        if self.errors:
+            raise ModelError(_all_of(self.errors))
+        if self.output not in self.names or not self.nodes:
+            raise ModelError(f"the output {self.output!r} does not depend on the input {self.input!r}")
+        if self.output in self.integer_names:
+            raise ModelError(f"the output {self.output!r} holds the integers of a quantised tensor; accepted: real "
+                             f"numbers (end the network with DequantizeLinear)")  # fmt: skip
+        return Graph(self.nodes, self.names[self.input], self.names[self.output], self.shapes, self.quants)
+
+    def _guess(self, name: str) -> bool:
+        """Take a tensor's shape from ONNX's own inference, so that what follows can be checked, too.
+
+        Only once an import has failed, for the sake of a complete message.
+        """
+        shape = self._inferred.get(self._originals.get(name, name))
+        if shape is None or name in self.names:
+            return False
+        self.names[name], self.shapes[name] = name, shape
+        return True
+
+    @cached_property
+    def _inferred(self) -> dict[str, tuple[int, ...]]:
+        """ONNX tensor -> shape without the batch, where ONNX knows every size."""
+        import onnx
+
+        try:
+            graph = onnx.shape_inference.infer_shapes(self.proto).graph
+        except Exception:  # a file as broken as this has no shapes
+            return {}
+        found, first = {}, list(graph.input)
+        batch = next((v.type.tensor_type.shape.dim[:1] for v in first if v.name == self.input), [])
+        for value in graph.value_info:
+            dims = value.type.tensor_type.shape.dim
+            if len(dims) > 1 and dims[:1] == batch and all(0 < dim.dim_value <= MAX_ELEMENTS for dim in dims[1:]):
+                found[value.name] = tuple(dim.dim_value for dim in dims[1:])
+        return found
+
+    def _sources(self) -> list[Source]:
+        found = []
         nodes = self._needed()
-        sources = [Source(self, node, name) for node, name in zip(nodes, _unique_names(nodes), strict=True)]
-        self._refuse_unsupported(sources)
-        for source in sources:
-            source.attributes = attributes(source)
+        for node, name in zip(nodes, _unique_names(nodes), strict=True):
+            label = node.op_type
+            parts = [node]
+            if onnx_quantised.is_quantised(node):
+                parts = onnx_quantised.expand(node, name, self.fresh)
+                self._originals |= {output: node.output[0] for part in parts for output in part.output}
+            found += [Source(self, part, part.name if len(parts) > 1 else name, label) for part in parts]
+        return found
+
+    def _read(self, source: Source) -> None:
+        source.attributes = attributes(source)
+        if source.node.domain in ("", "ai.onnx") or source.op in ("QuantizeLinear", "DequantizeLinear"):
             values = evaluate(source)
             if values is not None:
                 self.constants.update(values)
-                continue
+                return
             function = OPERATORS.get(source.op)
-            if function is None:
-                raise source.error(f"not computable at import; supported: {', '.join(sorted(OPERATORS))}")
-            with np.errstate(all="ignore"):  # emit() refuses what is not finite, naming the node
-                function(source)
-        if self.output not in self.names or not self.nodes:
-            raise ModelError(f"the output {self.output!r} does not depend on the input {self.input!r}")
-        return Graph(self.nodes, self.names[self.input], self.names[self.output], self.shapes)
+            if function is not None:
+                with np.errstate(all="ignore"):  # emit() refuses what is not finite, naming the node
+                    function(source)
+                return
+        domain = "" if source.node.domain in ("", "ai.onnx") else f"{source.node.domain}."
+        hint = f": {HINTS[source.op]}" if source.op in HINTS and not domain else ""
+        where = " on activations" if source.op in FOLDABLE and not domain else ""
+        raise ModelError(f"{domain}{source.op} node {source.name!r}: unsupported operator{where}{hint}")
 
     # -- what the file declares ----------------------------------------------------------------------
     def _initializers(self) -> None:
@@ -133,8 +211,21 @@ class Importer:
                 f"or give calibration images"
             )
         self.batch = max(1, sizes[0])
-        self.define(name, name, tuple(int(s) for s in sizes[1:]))
+        self.names[name] = name
+        self.shapes[name] = tuple(int(s) for s in sizes[1:])
         return name
+
+    def _output(self, wanted: str | None) -> str:
+        names = [value.name for value in self.proto.graph.output]
+        if wanted is not None:
+            if wanted not in self._taken:
+                raise ModelError(f"no tensor {wanted!r} in the network; its outputs: {', '.join(names[:20])}")
+            return wanted
+        if len(names) != 1:
+            raise ModelError(
+                f"the network has {len(names)} outputs ({', '.join(names[:20])}); accepted: 1. Choose one (output=...)"
+            )
+        return names[0]
 
     # -- the order of nodes --------------------------------------------------------------------------
     def _needed(self) -> list:
@@ -171,24 +262,25 @@ class Importer:
                 stack.pop()
         return order
 
-    def _refuse_unsupported(self, sources) -> None:
-        """One error with all nodes that neither the registry nor constant folding handles."""
-        constant = set(self.constants)
-        bad = []
-        for source in sources:
-            inputs = list(filter(None, source.node.input))
-            known = all(name in constant for name in inputs) or source.op == "Shape"
-            if source.node.domain not in ("", "ai.onnx"):
-                bad.append(f"{source.node.domain}.{source.op} ({source.name})")
-            elif known and source.op in FOLDABLE:
-                constant.update(source.node.output)
-            elif source.op not in OPERATORS:
-                bad.append(f"{source.op} ({source.name})")
-        if bad:
-            raise ModelError(
-                f"{len(bad)} unsupported nodes: {', '.join(bad)}. Supported operators: {', '.join(sorted(OPERATORS))}; "
-                f"on constants also: {', '.join(sorted(FOLDABLE - set(OPERATORS)))}"
-            )
+
+def _all_of(errors: list[str]) -> str:
+    """One message for all nodes that cannot be taken."""
+    message = errors[0] if len(errors) == 1 else f"{len(errors)} nodes cannot be imported: " + "; ".join(errors)
+    if any("unsupported operator" in error for error in errors):
+        message += (
+            f". Supported operators: {', '.join(sorted({*OPERATORS, *onnx_quantised.FORMS}))}; "
+            f"on constants also: {', '.join(sorted(FOLDABLE - set(OPERATORS)))}"
+        )
+    return message
+
+
+def _check_text(graph) -> None:
+    """protobuf hands out strings that are not UTF-8 as bytes, which nothing here expects."""
+    texts = [value.name for values in (graph.initializer, graph.input, graph.output) for value in values]
+    for node in graph.node:
+        texts += [node.op_type, node.name, node.domain, *node.input, *node.output, *(a.name for a in node.attribute)]
+    if bad := [text for text in texts if not isinstance(text, str)]:
+        raise ModelError(f"a name in the file is not text ({bad[0][:40]!r}): the file is damaged")
 
 
 def _declared(dims) -> str:

@@ -74,6 +74,10 @@ class Source:
     def error(self, message: str) -> ModelError:
         return ModelError(f"{self.label} node {self.name!r}: {message}")
 
+    def refuse(self, message: str) -> None:
+        """Note an error without giving up, so that the nodes behind this one are checked, too."""
+        self.importer.errors.append(str(self.error(message)))
+
     # -- inputs --------------------------------------------------------------------------------------
     def is_absent(self, index: int) -> bool:
         return index >= len(self.node.input) or not self.node.input[index]
@@ -191,6 +195,33 @@ class Source:
             raise self.error(f"{name} = {list(value)}; accepted: {least} to {MAX_ELEMENTS}")
         return tuple(value)
 
+    def numbers(self, name: str) -> list[float]:
+        """A list of finite numbers."""
+        value = self._attribute(name, (list, tuple), None)
+        if not all(isinstance(v, (int, float)) and math.isfinite(v) for v in value):
+            raise self.error(f"{name} = {list(value)[:8]}; accepted: finite numbers")
+        return [float(v) for v in value]
+
+    def listed(self, index: int) -> tuple[int, ...]:
+        """A constant input that is a list of integers."""
+        value = self.constant(index)
+        if value.dtype.kind not in "iu" or value.ndim > 1 or value.size > 64:
+            raise self.error(f"input {index} is {value.dtype} {value.shape}; accepted: up to 64 integers")
+        return tuple(int(v) for v in value.reshape(-1))
+
+    def axes(self, index: int, rank: int) -> tuple[int, ...] | None:
+        """Axes of a tensor of ``rank`` axes, batch included: attribute axes, or a constant input; None: absent."""
+        if self.has("axes"):
+            axes = self.ints("axes", None)
+        elif index >= 0 and not self.is_absent(index):
+            axes = self.listed(index)
+        else:
+            return None
+        found = tuple(axis + rank if axis < 0 else axis for axis in axes)
+        if len(set(found)) != len(found) or any(not 0 <= axis < rank for axis in found):
+            raise self.error(f"axes {list(axes)[:8]}; accepted: different ones of {rank}")
+        return found or None
+
     # -- weights that are quantised already ------------------------------------------------------------
     def given(self, index: int, bias: int | None = None, *, filters: int = 0) -> Given | None:
         """The integers behind constant weights (and bias) that DequantizeLinear made; None: they are real numbers.
@@ -200,17 +231,19 @@ class Source:
             filters: the axis of the weights that counts filters; it becomes the first (of a matrix).
         """
         integers = self._integers(index)
-        if integers is None:
+        if integers is None or integers.values.ndim <= filters:  # or a shape that is refused anyway
             return None
         w = integers.values
         if integers.scale.size > 1 and integers.axis != filters:
-            raise self.error(f"weights with a scale for every index of axis {integers.axis}; accepted: one per filter")
+            self.refuse(f"weights with a scale for every index of axis {integers.axis}; accepted: one per filter")
+            return None
         if w.size and (w.min() < -128 or w.max() > 127):
-            raise self.error(
+            self.refuse(
                 f"weights minus their zero point reach {w.min()} to {w.max()}; accepted: -128 to 127. Quantise the "
                 f"weights symmetrically (WeightSymmetric=True)"
             )
-        w = np.moveaxis(w, filters, 0) if w.ndim else w
+            return None
+        w = np.moveaxis(w, filters, 0)
         scales = np.broadcast_to(integers.scale, (len(w),))
         given = self._integers(bias) if bias is not None and not self.is_absent(bias) else None
         if given is None or given.values.shape != (len(w),):
@@ -276,7 +309,7 @@ class Source:
 
     @property
     def _on_integers(self) -> bool:
-        return any(name in self.importer.integer_names for name in self.node.input)
+        return self.op in ON_INTEGERS and self.node.input[0] in self.importer.integer_names
 
     def _define(self, name: str, tensor: str) -> None:
         self.importer.names[name] = tensor

@@ -8,6 +8,7 @@ images.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,6 +22,28 @@ PER = ("tensor", "channel")
 WEIGHT_MAX = 127
 NON_OUTLIER_MAX = 7
 BIAS_MAX = 2**30
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How the weights of a layer are quantised; see :func:`weight_scales` and Kang et al., equation 1 (``clip``)."""
+
+    rule: str = "percentile"
+    per: str = "tensor"
+    percentile: float = 97
+    clip: int = 0
+
+    def scales(self, w: np.ndarray) -> np.ndarray:
+        """float64 (K,), see :func:`weight_scales`."""
+        return weight_scales(w, self.rule, self.per, self.percentile)
+
+    def __str__(self) -> str:
+        number = f" {self.percentile:g}" if self.rule == "percentile" else ""
+        return f"{self.rule}{number} per {self.per}" + (f", clip {self.clip}" if self.clip else "")
+
+
+PLAIN = Rule("max_abs", "channel")
+"""Ordinary 8-bit quantisation: the most accurate rule, and the slowest."""
 
 
 def weight_scales(w: np.ndarray, rule: str = "percentile", per: str = "tensor", percentile: float = 97) -> np.ndarray:
@@ -46,11 +69,22 @@ def weight_scales(w: np.ndarray, rule: str = "percentile", per: str = "tensor", 
     elif rule == "power_of_two":
         scales = np.array([math.ldexp(1.0, _log2_ceil(m / WEIGHT_MAX)) if m > 0 else 0.0 for m in largest])
     elif rule == "percentile":
-        scales = np.array([np.percentile(row[row > 0], percentile) if row.any() else 0.0 for row in rows])
-        scales /= NON_OUTLIER_MAX
+        scales = _percentiles(rows, percentile) / NON_OUTLIER_MAX
     else:
         raise InputError(f"scale rule {rule!r}; accepted: {', '.join(SCALE_RULES)}")
     return np.broadcast_to(scales, (len(w),)).astype(np.float64)
+
+
+def _percentiles(rows: np.ndarray, percentile: float) -> np.ndarray:
+    """Percentile of the positive entries of each row, interpolated as ``np.percentile`` does; 0 for a row of zeros."""
+    ordered = np.sort(rows, axis=1)
+    zeros = (ordered <= 0).sum(axis=1)
+    place = zeros + (ordered.shape[1] - 1 - zeros) * (percentile / 100)
+    low = np.minimum(place.astype(np.int64), ordered.shape[1] - 1)
+    high = np.minimum(low + 1, ordered.shape[1] - 1)
+    at = np.arange(len(rows))
+    found = ordered[at, low] + (ordered[at, high] - ordered[at, low]) * (place - low)
+    return np.where(zeros < ordered.shape[1], found, 0.0)
 
 
 def _log2_ceil(x: float) -> int:
@@ -74,9 +108,34 @@ def prune(w: np.ndarray, share: float) -> np.ndarray:
     return pruned
 
 
+def prune_graph(graph: Graph, share: float, images: np.ndarray) -> None:
+    """Prune every layer of a network; its biases make up for the mean of what is missing, as seen on images.
+
+    Layers that bring integers of their own, and filters of a single weight, stay as they are.
+    """
+    means: dict[str, list[np.ndarray]] = {}
+    layers = [n for n in graph.nodes if n.op == "conv" and not n.given and n.weight.shape[1:] != (1, 1, 1)]
+    wanted = {node.inputs[0] for node in layers}
+
+    def observe(name: str, values: np.ndarray) -> None:
+        if name in wanted:
+            axes = tuple(axis for axis in range(values.ndim) if axis != 1)
+            means.setdefault(name, []).append(values.mean(axis=axes, dtype=np.float64) * len(values))
+
+    for start in range(0, len(images), graph.batch):
+        graph.run(images[start : start + graph.batch], observe)
+    for node in layers:
+        pruned = prune(node.weight, share)
+        groups, filters = node.attrs["groups"], len(pruned)
+        channels = (np.sum(means[node.inputs[0]], axis=0) / len(images)).reshape(groups, 1, -1)
+        missing = (node.weight - pruned).sum(axis=(2, 3)).reshape(groups, filters // groups, -1)
+        node.bias = node.bias + (missing * channels).sum(axis=2).ravel()
+        node.weight = pruned
+
+
 # -- activations -------------------------------------------------------------------------------------
 def calibrate(
-    graph: Graph, images: np.ndarray, percentile: float = 100.0, batch: int | None = None
+    graph: Graph, images: np.ndarray, percentile: float = 100.0, batch: int | None = None, watch=None
 ) -> dict[str, tuple[float, float]]:
     """Ranges of every tensor when the float network sees ``images``.
 
@@ -85,6 +144,7 @@ def calibrate(
         percentile: 100 takes minimum and maximum; less leaves out that share of extreme values at
             each end, within each batch.
         batch: images at a time; default, what memory allows.
+        watch: called with (tensor name, values) for every tensor, too.
 
     Returns:
         tensor name -> (lowest, highest), 0 always included.
@@ -104,6 +164,8 @@ def calibrate(
             raise ModelError(f"tensor {name!r} is not finite on the calibration images: the network overflows float32")
         before = ranges.get(name, (0.0, 0.0))
         ranges[name] = (min(before[0], low), max(before[1], high))
+        if watch:
+            watch(name, values)
 
     with np.errstate(all="ignore"):
         for start in range(0, len(images), batch):
@@ -192,8 +254,13 @@ def factors(node: Node, values) -> tuple[np.ndarray, np.ndarray]:
     return multiplier.astype(np.int32).reshape(values.shape), shift.astype(np.int8).reshape(values.shape)
 
 
-def conv_integers(node: Node, x: Quant, y: Quant, *, rule: str, per: str, percentile: float, clip: int, share: float):
+def conv_integers(node: Node, x: Quant, y: Quant, scales: np.ndarray, clip=0, correction: np.ndarray | None = None):
     """Integer parameters of a convolution.
+
+    Args:
+        scales: float64 (K,), of the weights; 0 where a filter has none.
+        clip: threshold of equation 1, one or (K,).
+        correction: float (K,), what is added to the bias.
 
     Returns:
         weights int8 (K, C/groups, R, S); arrays bias int32 (K,), multiplier int32 (K,), shift int8 (K,).
@@ -201,17 +268,13 @@ def conv_integers(node: Node, x: Quant, y: Quant, *, rule: str, per: str, percen
     Raises:
         ModelError: a sum could exceed 32 bits.
     """
-    w = node.weight
-    if w.shape[1:] == (1, 1, 1):  # one weight per filter: no distribution to take a percentile of, none to spare
-        rule, per, clip, share = "max_abs", "channel", 0, 0
-    w = prune(w, share)
-    scales = weight_scales(w, rule, per, percentile)
+    w, real_bias = node.weight, node.bias if correction is None else node.bias + correction
     # A filter without weights still has a bias: resolve it to 2**-16 of an output step.
     scales = np.where(scales > 0, scales, y.scale / x.scale * 2**-16)
     # Next to a huge bias tiny weights cannot be told from zero: coarsen them until the bias fits.
-    scales = np.maximum(scales, np.abs(node.bias) / (x.scale * BIAS_MAX))
-    weights = clipped(quantise_weights(w, scales), clip)
-    bias = np.rint(node.bias / (x.scale * scales)).astype(np.int64)
+    scales = np.maximum(scales, np.abs(real_bias) / (x.scale * BIAS_MAX))
+    weights = clipped(quantise_weights(w, scales), np.reshape(clip, (-1, 1, 1, 1)))
+    bias = np.rint(real_bias / (x.scale * scales)).astype(np.int64)
     reach = np.abs(weights.astype(np.int64)).reshape(len(w), -1).sum(axis=1) * x.reach + np.abs(bias)
     if reach.max() >= SUM_LIMIT:
         raise ModelError(

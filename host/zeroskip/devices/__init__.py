@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..errors import InputError
+from ..errors import DeviceError, InputError
+from ..extras import need
 from ..hardware.config import Config, get_config
 from ..runtime.driver import Accelerator
 from .memory import MemoryModel
 
+if TYPE_CHECKING:
+    from .simulated import SimulatedDevice
+
 KINDS = ("sim", "model", "board")
+KIND_VARIABLE = "ZEROSKIP_DEVICE"
 TOPS = ("core", "board")
 
 __all__ = ["KINDS", "Accelerator", "MemoryModel", "open_device"]
@@ -25,11 +32,12 @@ def open_device(
     timeout: float = 10.0,
     library_dirs: Sequence[Path] = (),
     top: str = "core",
+    glue: bool | None = None,
 ) -> Accelerator:
     """Open an accelerator; use it as a context manager or close it.
 
     Args:
-        kind: "sim" Verilated RTL, "model" cycle model, "board" PYNQ-Z2.
+        kind: "sim" Verilated RTL, "model" cycle model, "board" PYNQ-Z2; "auto" what :func:`find_kind` finds.
         config: name of a built-in configuration, path of a JSON file, or a Config.
         memory: timing of the simulated memory; None for the defaults.
         trace: FST file to write (only "sim").
@@ -37,21 +45,27 @@ def open_device(
         library_dirs: folders whose Verilog modules replace the design's (only "sim", for tests).
         top: "core" simulates engine and DMA, "board" the vendor-free board design around them, with the
             processing system's ports GP0 and HP0 (only "sim").
+        glue: with the HLS kernels act_expand and act_finish between DMA and engine.  "sim" links their C++ around
+            the Verilated engine, trident with top "core"; "board" refuses a bitstream without them.  None: "sim" is
+            without, "board" uses what the bitstream has.  The cycle model "model" does not know them.
 
     Raises:
         InputError: no such kind, or an option the kind does not have.
-        ConfigError: no such configuration, or the hardware is another one.
+        ConfigError: no such configuration, or the hardware is another one, or has no glue.
         ToolError: pynq, Verilator or the C++ compiler is missing.
         DeviceError: no board, no bitstream, or it does not answer.
     """
+    if kind == "auto":
+        kind = find_kind()
     if kind not in KINDS:
-        raise InputError(f"device kind {kind!r}; accepted: {', '.join(KINDS)}")
+        raise InputError(f"device kind {kind!r}; accepted: {', '.join(KINDS)}, auto")
     config = get_config(config)
     for name, value, kinds in (
         ("trace", trace, ("sim",)),
         ("library_dirs", library_dirs, ("sim",)),
         ("memory", memory, ("sim", "model")),
         ("top", top != "core", ("sim",)),
+        ("glue", glue, ("sim", "board")),
     ):
         if value and kind not in kinds:
             raise InputError(f"device {kind!r} has no option {name}; it belongs to {', '.join(kinds)}")
@@ -59,21 +73,54 @@ def open_device(
         raise InputError(f"top {top!r}; accepted: {', '.join(TOPS)}")
     if top == "board" and memory is not None and memory.stream_stall:
         raise InputError("the board design has no stall gates in its streams; accepted: stream_stall = 0")
+    if glue and (config.engine != "trident" or top != "core"):
+        found = f"engine {config.engine!r}" if top == "core" else f"top {top!r}"
+        raise InputError(f"glue with {found}; the glue exists for engine 'trident' with top 'core'")
     if kind == "board":
         from .board import open_board
 
-        return open_board(config, timeout)
+        return open_board(config, timeout, glue)
+    device = simulated_device(kind, config, memory, trace, library_dirs, top, bool(glue))
+    try:
+        return Accelerator(kind, config, str(device.bitstream), device, timeout, glue)
+    except BaseException:
+        device.close()
+        raise
+
+
+def find_kind() -> str:
+    """What "auto" stands for: ``$ZEROSKIP_DEVICE`` if set, "board" where there is one, else "sim".
+
+    A board that PYNQ_REMOTE_DEVICES names counts as there, so that one that is switched off is an error.
+    """
+    if named := os.environ.get(KIND_VARIABLE):
+        return named
+    from .board import REMOTE_VARIABLE, pynq_device
+
+    if not os.environ.get(REMOTE_VARIABLE):
+        try:
+            pynq_device()
+        except DeviceError:
+            return "sim"
+    return "board"
+
+
+def simulated_device(
+    kind: str,
+    config: Config,
+    memory: MemoryModel | None = None,
+    trace: str | Path | None = None,
+    library_dirs: Sequence[Path] = (),
+    top: str = "core",
+    glue: bool = False,
+) -> SimulatedDevice:
+    """The pynq device behind "sim" or "model"; arguments and errors as of :func:`open_device`."""
     memory = memory if memory is not None else MemoryModel()
     if kind == "sim":
         from .sim import VerilatedDevice
 
-        device = VerilatedDevice(config, memory, trace, library_dirs, top)
-    else:
-        from .model import ModelDevice
+        return VerilatedDevice(config, memory, trace, library_dirs, top, glue)
+    need("compile", "the device 'model'")
+    from .model import ModelDevice
 
-        device = ModelDevice(config, memory)
-    try:
-        return Accelerator(kind, config, str(device.bitstream), device, timeout)
-    except BaseException:
-        device.close()
-        raise
+    return ModelDevice(config, memory)

@@ -18,6 +18,9 @@
 #ifdef ZS_TRACE
 #include "verilated_fst_c.h"
 #endif
+#ifdef ZS_GLUE // zs::Simulated is the build
+#include "cosim.h"
+#endif
 
 namespace {
 
@@ -51,6 +54,47 @@ struct Log {
     }
 };
 
+#ifdef ZS_GLUE
+// The glue between DMA and engine.  before() sets the design's inputs of a cycle, after() is the clock edge.
+struct GlueBridge {
+    zs::Glue<zs::Simulated> glue;
+    bool engine_valid = false, result_valid = false;
+    zs::Word engine;
+    zs::Result result;
+    bool packet_taken = false, engine_taken = false, sum_taken = false, result_taken = false;
+    uint64_t packet = 0, sum = 0;
+
+    void reset() {
+        glue.reset();
+        engine_valid = result_valid = false;
+    }
+
+    void before(Vzeroskip_sim& top) {
+        top.glue = 1;
+        top.packets_tready = glue.packets.size() < zs::PORT_DEPTH;
+        top.sums_tready = glue.sums.size() < zs::PORT_DEPTH;
+        top.expanded_tvalid = engine_valid;
+        top.results_tvalid = result_valid;
+        if (engine_valid) top.expanded_tdata = engine.to_uint64();
+        if (result_valid) top.results_tdata = result.data.to_uint64(), top.results_tlast = result.last.to_bool();
+        packet_taken = top.packets_tvalid && top.packets_tready, packet = top.packets_tdata;
+        sum_taken = top.sums_tvalid && top.sums_tready, sum = top.sums_tdata;
+        engine_taken = engine_valid && top.expanded_tready;
+        result_taken = result_valid && top.results_tready;
+    }
+
+    void after() {
+        if (packet_taken) glue.packets.write(packet);
+        if (sum_taken) glue.sums.write(sum);
+        if (engine_taken) engine_valid = false;
+        if (result_taken) result_valid = false;
+        glue.cycle();
+        if (!engine_valid) engine_valid = glue.engine.read_nb(engine);
+        if (!result_valid) result_valid = glue.results.read_nb(result);
+    }
+};
+#endif
+
 uint32_t xorshift32(uint32_t x) {
     x ^= x << 13;
     x ^= x >> 17;
@@ -71,6 +115,9 @@ struct Simulation {
     uint64_t now = 0, started = 0;
     uint32_t credit = 0, random_read = 1, random_write = 1;
     Queue reads, writes, responses;
+#ifdef ZS_GLUE
+    GlueBridge bridge;
+#endif
     bool read_held = false;
     Log log_in, log_out;
     std::string fault;
@@ -198,6 +245,12 @@ struct Simulation {
             writes.push({address, 0, uint32_t(top->m_axi_awlen) + 1, response_at(address)});
         }
 
+#ifdef ZS_GLUE
+        bridge.before(*top);
+        const bool in = bridge.packet_taken, out = bridge.result_taken;
+#else
+        const bool in = top->tap_in, out = top->tap_out;
+#endif
         // A run begins: cycle 0 of the random numbers and of the logs.
         random_read = xorshift32(random_read);
         random_write = xorshift32(random_write);
@@ -208,8 +261,8 @@ struct Simulation {
             started = now;
             log_in.count = log_out.count = 0;
         }
-        if (top->tap_in) log_in.add(now - started);
-        if (top->tap_out) log_out.add(now - started);
+        if (in) log_in.add(now - started);
+        if (out) log_out.add(now - started);
 
         top->clk = 1;
         top->eval();
@@ -220,6 +273,9 @@ struct Simulation {
         top->eval();
 #ifdef ZS_TRACE
         if (trace) trace->dump(now * 10000 + 10000);
+#endif
+#ifdef ZS_GLUE
+        bridge.after();
 #endif
         ++now;
     }
@@ -293,6 +349,10 @@ ZS_API int zs_write(void* handle, int port, uint32_t address, uint32_t data) {
     if (port == kEngine)
         return s.write(t.engine_awaddr, t.engine_awvalid, t.engine_awready, t.engine_wdata, t.engine_wvalid,
                        t.engine_wready, t.engine_bvalid, t.engine_bready, address, data);
+#ifdef ZS_GLUE
+    // The DMA's reset outputs are the glue's reset; DMACR.Reset of either channel raises them.
+    if ((address == 0x00 || address == 0x30) && (data & 4)) s.bridge.reset();
+#endif
     return s.write(t.dma_awaddr, t.dma_awvalid, t.dma_awready, t.dma_wdata, t.dma_wvalid, t.dma_wready, t.dma_bvalid,
                    t.dma_bready, address, data);
 }

@@ -16,6 +16,10 @@ DMA_NAME = "axi_dma_0"
 DMA_VLNV = "xilinx.com:ip:axi_dma:7.1"
 ENGINE_NAME = "zeroskip_0"
 ENGINE_VLNV = "zeroskip:zeroskip:zeroskip_core:1.0"
+GLUE = ("act_expand", "act_finish")
+"""HLS kernels between DMA and engine, where a design has them; they have no registers."""
+
+GLUE_VLNV = "zeroskip:hls:{}:1.0"
 LENGTH_WIDTH = 26
 """Bits of the DMA's LENGTH register."""
 
@@ -70,8 +74,8 @@ def _register(parent: xml.Element, register: Register) -> None:
         _properties(part, DESCRIPTION=field.meaning, BIT_OFFSET=field.low, BIT_WIDTH=field.width, ACCESS=access)
 
 
-def handoff(config: Config) -> str:
-    """The .hwh of the simulated design for ``config``, as XML text."""
+def handoff(config: Config, glue: bool = False) -> str:
+    """The .hwh of the simulated design for ``config``, with or without the glue, as XML text."""
     root = xml.Element("EDKSYSTEM", EDWVERSION="1.2")
     xml.SubElement(root, "SYSTEMINFO", ARCH="zynq", DEVICE="7z020", NAME="zeroskip", PACKAGE="clg400", SPEEDGRADE="-1")
     xml.SubElement(root, "EXTERNALPORTS")
@@ -112,6 +116,9 @@ def handoff(config: Config) -> str:
     registers = xml.SubElement(block, "REGISTERS")
     for register in REGISTERS:
         _register(registers, register)
+
+    for name in GLUE if glue else ():
+        _module(modules, f"{name}_0", name, GLUE_VLNV.format(name), {})
 
     xml.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + xml.tostring(root, encoding="unicode") + "\n"

@@ -70,8 +70,11 @@ class ModelDevice(SimulatedDevice):
 
     def __init__(self, config: Config, memory: MemoryModel) -> None:
         super().__init__(f"zeroskip-model-{config.name}", config, memory)
-        self._channels = (_Channel(), _Channel())
         self._identity = {BY_NAME[name].offset: value for name, value in config_words(config).items()}
+        self.restart()
+
+    def restart(self) -> None:
+        self._channels = (_Channel(), _Channel())
         self._counters = Counters.zero()
 
     def configure(self, memory: MemoryModel) -> None:

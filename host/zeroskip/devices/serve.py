@@ -21,15 +21,21 @@ from ..hardware.config import Config, get_config
 from ..runtime.pynq_import import import_pynq, quiet
 from . import simulated_device
 from .memory import MemoryModel
-from .remote_board import FIRMWARE, Board
+from .remote_board import FIRMWARE, MAX_FILE_BYTES, Board
 
 import_pynq()
 
 try:
     with quiet():
         import grpc
-        from pynq.remote import buffer_pb2, buffer_pb2_grpc, mmio_pb2, mmio_pb2_grpc
-        from pynq.remote import remote_device_pb2, remote_device_pb2_grpc
+        from pynq.remote import (
+            buffer_pb2,
+            buffer_pb2_grpc,
+            mmio_pb2,
+            mmio_pb2_grpc,
+            remote_device_pb2,
+            remote_device_pb2_grpc,
+        )
 except ImportError as error:
     raise ToolError(f"this pynq has no pynq.remote ({error}); install pynq==3.1.2") from error
 
@@ -68,6 +74,16 @@ def _answer(response: type, *, in_message: bool = True) -> Callable[[Method], Ca
 def _client(context: grpc.ServicerContext) -> str:
     """Address and port of the connection."""
     return context.peer().partition(":")[2]
+
+
+def _collect(parts: Iterator[bytes]) -> bytes:
+    """The parts of a file that a client sends, as long as it may be."""
+    data = bytearray()
+    for part in parts:
+        data += part
+        if len(data) > MAX_FILE_BYTES:
+            raise DeviceError(f"file of more than {MAX_FILE_BYTES} bytes; a bitstream of this part has 4 MiB")
+    return bytes(data)
 
 
 class _Service:
@@ -160,13 +176,11 @@ class _Device(_Service, remote_device_pb2_grpc.RemoteDeviceServicer):
             yield remote_device_pb2.ReadFileResponse(data=data[start : start + CHUNK])
 
     def writefile(self, requests: Iterator[Any], context: grpc.ServicerContext) -> Any:
-        path, data = "", bytearray()
+        paths = []
         try:
-            for request in requests:
-                path = path or request.file_path
-                data += self.board.checked(request.data, len(data))
+            data = _collect(paths.append(request.file_path) or request.data for request in requests)
             with self.board.turn(_client(context)):
-                self.board.write_file(path, bytes(data))
+                self.board.write_file(paths[0] if paths else "", data)
         except ZeroskipError as error:
             _refuse(context, error)
         return remote_device_pb2.WriteFileResponse()
@@ -180,12 +194,10 @@ class _Device(_Service, remote_device_pb2_grpc.RemoteDeviceServicer):
         return remote_device_pb2.SetBitstreamAttrsResponse(status=True)
 
     def download(self, requests: Iterator[Any], context: grpc.ServicerContext) -> Any:
-        data = bytearray()
         try:
-            for request in requests:
-                data += self.board.checked(request.buffer, len(data))
+            data = _collect(request.buffer for request in requests)
             with self.board.turn(_client(context)):
-                self.board.write_file(FIRMWARE + self.firmware, bytes(data))
+                self.board.write_file(FIRMWARE + self.firmware, data)
                 self.board.program(self.firmware)
         except ZeroskipError as error:
             _refuse(context, error)
@@ -273,28 +285,35 @@ class Server:
         self.close()
 
 
+def _print(line: str) -> None:
+    print(line, flush=True)
+
+
 def serve(
     kind: str = "sim",
     config: str | Path | Config = "tiny",
     host: str = HOST,
     port: int = PORT,
-    show: Callable[[str], None] = print,
+    show: Callable[[str], None] = _print,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM; see :class:`Server` for arguments and errors."""
+    config = get_config(config)
+    with Server(kind, config, host, port, log=show) as server:
+        show(f"simulated PYNQ-Z2 ({kind}, configuration {config.name}) on {host}:{server.port}")
+        show(f"use it from another shell with: export PYNQ_REMOTE_DEVICES={host}")
+        if server.port != PORT:
+            show(f"pynq's client always uses port {PORT}: open pynq.pl_server.remote_device.RemoteDevice yourself")
+        if not host.startswith("127.") and host not in ("localhost", "[::1]"):
+            show("warning: this address is not loopback, and whoever reaches it can use the board")
+        show("Ctrl-C ends it")
+        _until_interrupted()
+    show("stopped")
+
+
+def _until_interrupted() -> None:
     stop = threading.Event()
-    previous = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        config = get_config(config)
-        with Server(kind, config, host, port, log=show) as server:
-            show(f"simulated PYNQ-Z2 ({kind}, configuration {config.name}) on {host}:{server.port}")
-            show(f"use it from another shell with: export PYNQ_REMOTE_DEVICES={host}")
-            if server.port != PORT:
-                show(f"pynq's client always uses port {PORT}: open pynq.pl_server.remote_device.RemoteDevice yourself")
-            if not host.startswith("127.") and host not in ("localhost", "[::1]"):
-                show("warning: this address is not loopback, and whoever reaches it can use the board")
-            show("Ctrl-C ends it")
-            stop.wait()
-        show("stopped")
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    previous = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
+    stop.wait()
+    for number, handler in zip(numbers, previous, strict=True):
+        signal.signal(number, handler)

@@ -65,6 +65,7 @@ class VerilatedDevice(SimulatedDevice):
         library_dirs: folders whose Verilog modules replace those of ``rtl/`` (for tests).
         top: "core" for engine and DMA, "board" for the whole vendor-free board design, in which registers are
             reached through the processing system's port GP0 and memory through HP0.
+        glue: the kernels of ``hls/`` stand between DMA and engine (only top "core").
 
     Raises:
         ToolError: the simulator cannot be built.
@@ -77,18 +78,25 @@ class VerilatedDevice(SimulatedDevice):
         trace: str | Path | None = None,
         library_dirs: Sequence[Path] = (),
         top: str = "core",
+        glue: bool = False,
     ) -> None:
-        library = _load(sim_build.build(config, trace=trace is not None, library_dirs=library_dirs, top=top))
-        super().__init__(f"zeroskip-sim-{config.name}", config, memory)
+        built = sim_build.build(config, trace=trace is not None, library_dirs=library_dirs, top=top, glue=glue)
+        library = _load(built)
+        super().__init__(f"zeroskip-sim-{config.name}", config, memory, glue)
         self._library = library
         self._board = top == "board"
         self._log: tuple[np.ndarray, np.ndarray] | None = None
         if trace is not None and not Path(trace).resolve().parent.is_dir():
             raise ToolError(f"cannot write the trace {trace}: its folder does not exist")
-        self._simulation = library.zs_open(
-            self.ram.ctypes.data, MEMORY_BASE, MEMORY_SIZE, None if trace is None else str(trace).encode()
-        )
-        self.configure(memory)
+        self._trace = None if trace is None else str(trace).encode()
+        self._simulation: int | None = None
+        self.restart()
+
+    def restart(self) -> None:
+        if self._simulation is not None:
+            self._library.zs_close(self._simulation)
+        self._simulation = self._library.zs_open(self.ram.ctypes.data, MEMORY_BASE, MEMORY_SIZE, self._trace)
+        self.configure(self.memory)
 
     def configure(self, memory: MemoryModel) -> None:
         """Change the timing of memory and streams from the next run on."""

@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import functools
 import hashlib
+import importlib.util
 import os
 import re
 import shutil
@@ -28,7 +29,7 @@ TOPS = {"core": TOP, "board": "zeroskip_board_sim"}
 """What can be simulated: engine and DMA alone, or the board design around them.  Both have the same ports and taps."""
 
 HARNESS = Path(__file__).with_name("harness.cpp")
-LIBRARY_DIRS = ("include", "common", "trident", "core", "dma", "board", "sim")
+LIBRARY_DIRS = ("include", "common", "trident", "zena", "core", "dma", "board", "sim")
 """Folders of rtl/ in which Verilator finds a module ``name`` as ``name.v``."""
 
 VERILATOR_FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert", "--no-timing", "-Wno-fatal")
@@ -58,6 +59,36 @@ def rtl_dir() -> Path:
     raise ToolError(
         f"Verilog sources not found: neither {package / '_rtl'} nor a folder rtl/ above {package}; "
         "install zeroskip from a complete checkout (pip install ./host)"
+    )
+
+
+def hls_dir() -> Path:
+    """The glue's C++: ``hls/`` of the repository, or the copy inside the installed package.
+
+    Raises:
+        ToolError: neither is there.
+    """
+    package = Path(__file__).resolve().parents[1]
+    for candidate in (package / "_hls", *(parent / "hls" for parent in package.parents)):
+        if (candidate / "native" / "cosim.h").is_file():
+            return candidate
+    raise ToolError(f"the glue's C++ not found: neither {package / '_hls'} nor a folder hls/ above {package}")
+
+
+def glue_includes() -> list[Path]:
+    """Folders of the headers that Vitis HLS brings and g++ does not: ours, and those of the hls4ml package.
+
+    Raises:
+        ToolError: hls4ml is not installed.
+    """
+    found = importlib.util.find_spec("hls4ml")  # located, not imported: it would want what it depends on
+    for folder in found.submodule_search_locations if found else ():
+        headers = Path(folder) / "templates" / "vivado" / "ap_types"
+        if (headers / "ap_int.h").is_file():
+            return [hls_dir() / "native", headers]
+    raise ToolError(
+        "the glue needs ap_int.h and hls_stream.h, which the hls4ml package brings. "
+        "Install it with 'pip install --no-deps hls4ml==1.3.0'"
     )
 
 
@@ -194,7 +225,20 @@ def _runtime(root: Path, stems: Sequence[str], flags: Sequence[str], key: str, c
     return archive
 
 
-def build(config: Config, *, trace: bool = False, library_dirs: Sequence[Path] = (), top: str = "core") -> Path:
+def _glue_source(config: Config) -> tuple[str, str, list[str]]:
+    """What a simulator with glue adds: C++ before the harness, all that it depends on, and compiler flags."""
+    from ..hardware.generate import hls_build
+
+    folders = [hls_dir(), *glue_includes()]
+    build = hls_build(config, "Simulated")
+    headers = [path for folder in folders[:2] for path in sorted(folder.glob("*.h"))]
+    depends = "".join([build, *(path.read_text() for path in headers), str(folders[2])])
+    return f"#define ZS_GLUE\nnamespace zs {{\n{build}\n}}\n", depends, [f"-I{folder}" for folder in folders]
+
+
+def build(
+    config: Config, *, trace: bool = False, library_dirs: Sequence[Path] = (), top: str = "core", glue: bool = False
+) -> Path:
     """The shared library that simulates ``config``, built if it is not in the cache.
 
     Args:
@@ -202,14 +246,16 @@ def build(config: Config, *, trace: bool = False, library_dirs: Sequence[Path] =
         trace: with FST tracing (another, slower library).
         library_dirs: folders searched for modules before those of ``rtl/``.
         top: key of :data:`TOPS`.
+        glue: with the kernels of ``hls/`` between DMA and engine (only top "core").
 
     Returns:
         Path of the library.
 
     Raises:
-        ToolError: Verilator or a C++ compiler is missing or fails.
+        ToolError: Verilator, a C++ compiler or, with glue, hls4ml is missing, or one of them fails.
     """
     rtl = rtl_dir()
+    source, depends, flags = _glue_source(config) if glue else ("", "", [])
     folders = [Path(folder).resolve() for folder in library_dirs]
     folders += [rtl / name for name in LIBRARY_DIRS if (rtl / name).is_dir()]
     compiler_version = find_compiler()[1]
@@ -217,7 +263,7 @@ def build(config: Config, *, trace: bool = False, library_dirs: Sequence[Path] =
     parameters = {**config.rtl_parameters(), "CONFIG_HASH": f"32'h{config.hash:08x}"}
     contents = [part for path in _sources(folders) for part in (path.name, path.read_bytes())]
     tools = [verilator_version, compiler_version, *VERILATOR_FLAGS, *CXX_FLAGS, str(trace)]
-    key = _digest([*tools, top, Path(__file__).read_bytes(), HARNESS.read_bytes(), repr(parameters), *contents])
+    key = _digest([*tools, top, depends, Path(__file__).read_bytes(), HARNESS.read_bytes(), repr(parameters), *contents])
 
     cache = cache_dir()
     try:
@@ -228,7 +274,11 @@ def build(config: Config, *, trace: bool = False, library_dirs: Sequence[Path] =
     with _locked(cache / f"sim-{key}.lock"):
         if not library.is_file():
             with _building(library) as scratch:
-                built = _verilate(scratch, verilator, parameters, folders, rtl / "sim" / f"{TOPS[top]}.v", trace, _digest(tools), cache)
+                design = rtl / "sim" / f"{TOPS[top]}.v"
+                harness = f'{source}#include "{HARNESS}"\n', flags
+                built = _verilate(
+                    scratch, verilator, parameters, folders, design, harness, trace, _digest(tools), cache
+                )
                 os.replace(built, library)
     return library
 
@@ -239,11 +289,12 @@ def _verilate(
     parameters: dict[str, int | str],
     folders: Sequence[Path],
     source: Path,
+    harness: tuple[str, list[str]],
     trace: bool,
     runtime_key: str,
     cache: Path,
 ) -> Path:
-    """Verilates and compiles in ``scratch``; the path of the library there."""
+    """Verilates and compiles in ``scratch``; the path of the library there.  harness: C++ and its compiler flags."""
     # The classes are named alike whatever the top, so that one harness fits.
     command = [verilator, "--cc", "--top-module", source.stem, "--prefix", f"V{TOP}", "-Mdir", scratch, *VERILATOR_FLAGS]
     command += ["--trace-fst"] if trace else []
@@ -261,11 +312,11 @@ def _verilate(
     objects = []
     for name, optimise, kinds in (("fast", "-O2", ("FAST",)), ("slow", "-O0", ("SLOW",))):
         stems = [s for kind in kinds for g in ("CLASSES", "SUPPORT") for s in groups.get(f"VM_{g}_{kind}", [])]
-        includes = [f"{stem}.cpp" for stem in stems] + ([str(HARNESS)] if name == "fast" else [])
         unit = scratch / f"unit_{name}.cpp"
-        unit.write_text("".join(f'#include "{include}"\n' for include in includes))
+        text = "".join(f'#include "{stem}.cpp"\n' for stem in stems)
+        unit.write_text(text + (harness[0] if name == "fast" else ""))
         objects.append(scratch / f"{name}.o")
-        _compile(objects[-1], unit, optimise, flags)
+        _compile(objects[-1], unit, optimise, flags + harness[1])
     stems = groups.get("VM_GLOBAL_FAST", []) + groups.get("VM_GLOBAL_SLOW", [])
     runtime = _runtime(root, stems, flags, runtime_key, cache)
 

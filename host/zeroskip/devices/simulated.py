@@ -83,7 +83,7 @@ class SimulatedDevice(Device):
 
     arch = "armv7l"
 
-    def __init__(self, name: str, config: Config, memory: MemoryModel) -> None:
+    def __init__(self, name: str, config: Config, memory: MemoryModel, glue: bool = False) -> None:
         super().__init__(name)
         self.name = name
         self.config = config
@@ -96,7 +96,7 @@ class SimulatedDevice(Device):
         self._folder = tempfile.TemporaryDirectory(prefix="zeroskip-")
         self.bitstream = Path(self._folder.name) / f"zeroskip_{config.name}.bit"
         self.bitstream.touch()
-        self.bitstream.with_suffix(".hwh").write_text(handoff(config))
+        self.bitstream.with_suffix(".hwh").write_text(handoff(config, glue))
 
     # -- what a subclass supplies ----------------------------------------------------------------
     def read_port(self, port: int, offset: int) -> int:
@@ -104,6 +104,10 @@ class SimulatedDevice(Device):
         raise NotImplementedError
 
     def write_port(self, port: int, offset: int, value: int) -> None:
+        raise NotImplementedError
+
+    def restart(self) -> None:
+        """The state after a bitstream was loaded: registers as after reset, memory as it was."""
         raise NotImplementedError
 
     # -- registers -------------------------------------------------------------------------------

@@ -22,6 +22,9 @@ STREAM_BITS = 64
 FORMAT_VERSION = 1
 """Version of the packet formats and the register map; part of every configuration hash."""
 
+ENGINE_IDS = {"trident": 1, "zena": 2}
+"""Number of each engine in the register map and as the RTL's ENGINE parameter."""
+
 LOOKAHEAD = {4: 1, 8: 2, 12: 3, 16: 4}
 """Lookahead h of the trident window for each multiplexer size (window = h + 1 columns)."""
 
@@ -31,17 +34,35 @@ BANKS = {4: 2, 8: 4, 12: 4, 16: 8}
 SELECT_BITS = {4: 2, 8: 3, 12: 4, 16: 4}
 """Width of one activation select (AS)."""
 
-_ACCEPTED = {
-    "engine": ("trident",),
-    "lanes": (4, 8, 16),
-    "filters": (1, 2, 4, 8, 16),
-    "wgs": tuple(range(1, 65)),
-    "mux": tuple(LOOKAHEAD),
-    "act_w": (9, 16),
-    "columns": tuple(2**n for n in range(5, 15)),
-    "steps": tuple(2**n for n in range(4, 14)),
-    "scan": (1, 2, 4, 8),
+_ENGINES = {
+    "trident": {
+        "lanes": (4, 8, 16),
+        "filters": (1, 2, 4, 8, 16),
+        "wgs": tuple(range(1, 65)),
+        "mux": tuple(LOOKAHEAD),
+        "act_w": (9, 16),
+        "columns": tuple(2**n for n in range(5, 15)),
+        "steps": tuple(2**n for n in range(4, 14)),
+        "scan": (1, 2, 4, 8),
+        "weight_w": (8,),
+        "sub_wgs": (1,),
+        "psums": (128,),
+    },
+    "zena": {
+        "lanes": (16,),
+        "filters": tuple(range(4, 65, 4)),
+        "wgs": tuple(range(1, 32)),
+        "mux": (8,),
+        "act_w": (9, 16),
+        "columns": tuple(2**n for n in range(5, 11)),
+        "steps": (8, 16, 32),
+        "scan": (4,),
+        "weight_w": (5, 8, 16),
+        "sub_wgs": (1, 2, 4, 8),
+        "psums": tuple(2**n for n in range(5, 10)),
+    },
 }
+"""Accepted values of every field; a field an engine does not have accepts its default only."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +71,18 @@ class Config:
 
     Args:
         name: how people call it; not part of the hash.
-        engine: the engine's name.
-        lanes: N, reconfigurable MACs that meet one column.
-        filters: M, filters in lockstep.
+        engine: "trident" or "zena".
+        lanes: N, activations in a column; trident: reconfigurable MACs that meet one, zena: length of a chunk (16).
+        filters: trident: M, filters in lockstep; zena: Q, PEs of a work group, a multiple of 4 * sub_wgs.
         wgs: P, work groups (spatial shares of the input map) that share every weight.
-        mux: inputs of an activation selector: 4, 8, 12 or 16.
+        mux: trident: inputs of an activation selector: 4, 8, 12 or 16.
         act_w: activation width in bits: 9 for [-255, 255], 16 for int16.
-        columns: activation columns each work group holds.
-        steps: schedule steps one half of the double-buffered schedule memory holds.
-        scan: steps the online scheduler examines per cycle.
+        columns: activation columns each work group (zena: each PE) holds.
+        steps: trident: schedule steps, zena: chunks of a kernel tile, that one half of the double-buffered memory holds.
+        scan: trident: steps the online scheduler examines per cycle.
+        weight_w: zena: weight width in bits: 8, 16, or 5 for LogQuant (sign and power of two).
+        sub_wgs: zena: S, sub-work-groups of filters / S PEs, each with its own jobs and barrier.
+        psums: zena: 32-bit partial sums each PE holds.
 
     Raises:
         ConfigError: a field has a value the hardware does not exist for.
@@ -74,13 +98,25 @@ class Config:
     columns: int = 512
     steps: int = 256
     scan: int = 4
+    weight_w: int = 8
+    sub_wgs: int = 1
+    psums: int = 128
 
     def __post_init__(self) -> None:
-        for field, accepted in _ACCEPTED.items():
+        if self.engine not in _ENGINES:
+            raise ConfigError(
+                f"configuration {self.name!r}: engine = {self.engine!r}; accepted: {', '.join(_ENGINES)}"
+            )
+        for field, accepted in _ENGINES[self.engine].items():
             value = getattr(self, field)
             if isinstance(value, bool) or value not in accepted:
                 shown = ", ".join(map(str, accepted)) if len(accepted) < 12 else f"{accepted[0]} to {accepted[-1]}"
                 raise ConfigError(f"configuration {self.name!r}: {field} = {value!r}; accepted: {shown}")
+        if self.engine == "zena" and self.filters % (4 * self.sub_wgs):
+            raise ConfigError(
+                f"configuration {self.name!r}: filters = {self.filters}; "
+                f"accepted: a multiple of 4 * sub_wgs = {4 * self.sub_wgs}"
+            )
         if self.steps < self.scan * 2:
             raise ConfigError(
                 f"configuration {self.name!r}: steps = {self.steps}; accepted: at least 2 * scan = {2 * self.scan}"
@@ -111,8 +147,13 @@ class Config:
 
     @property
     def macs(self) -> int:
-        """Reconfigurable MACs in the whole engine."""
-        return self.lanes * self.filters * self.wgs
+        """Multipliers in the whole engine: reconfigurable MACs (trident) or PEs (zena)."""
+        return self.filters * self.wgs * (1 if self.engine == "zena" else self.lanes)
+
+    @property
+    def sub_filters(self) -> int:
+        """PEs of one sub-work-group in one work group (zena)."""
+        return self.filters // self.sub_wgs
 
     @property
     def act_max(self) -> int:
@@ -134,13 +175,13 @@ class Config:
         return self.window * self.slot_w
 
     @property
-    def weight_w(self) -> int:
+    def weights_w(self) -> int:
         return self.filters * self.lanes * self.lane_w
 
     @property
     def step_beats(self) -> int:
         """Stream beats of one schedule step."""
-        return -(-(self.fetch_w + self.weight_w) // STREAM_BITS)
+        return -(-(self.fetch_w + self.weights_w) // STREAM_BITS)
 
     def column_beats(self, act_format: int) -> int:
         """Stream beats of one column of one work group; 0: 8-bit activations, 1: 16-bit."""
@@ -170,6 +211,10 @@ class Config:
             "COLUMNS": self.columns,
             "STEPS": self.steps,
             "SCAN": self.scan,
+            "ENGINE": ENGINE_IDS[self.engine],
+            "WEIGHT_W": self.weight_w,
+            "SUB_WGS": self.sub_wgs,
+            "PSUMS": self.psums,
         }
 
     def differences(self, other: Config) -> list[str]:

@@ -20,6 +20,9 @@ STEP = {
     **{"weight[0][1]": 100, "pair[0][1]": 0, "select0[0][1]": 1},
 }
 SUMS = (1996,)
+FINISH = {"bias": 4, "multiplier": 1 << 30, "shift": 34, "zero_point": 3}
+RESULTS = (128,)
+"""With glue: round((1996 + 4) / 16) + 3."""
 
 
 def beats() -> list[tuple[int, str]]:
@@ -52,3 +55,36 @@ def results() -> list[tuple[int, str]]:
     padded = [*SUMS, 0] if len(SUMS) % 2 else list(SUMS)
     pairs = zip(padded[::2], padded[1::2], strict=True)
     return [((high & 0xFFFF_FFFF) << 32 | low & 0xFFFF_FFFF, f"sum {low}, and padding; TLAST") for low, high in pairs]
+
+
+# -- the same with glue ------------------------------------------------------------------------------
+def glue_beats() -> list[tuple[int, str]]:
+    """The input stream with its columns as a zero group, and with a FINISH packet."""
+    (act, _), *columns = beats()[: 1 + len(ACTIVATIONS)]
+    values = [value for column in ACTIVATIONS for value in column]
+    zero_bits = sum(1 << index for index, value in enumerate(values) if value)
+    sent = int.from_bytes(bytes(value + ZERO_POINT for value in values if value), "little")
+    words = [
+        (act | packets.KIND_GLUE, "ACTZ: fields as ACT's"),
+        (zero_bits, f"zero group of {8 * len(columns)}: activations {', '.join(str(i) for i, v in enumerate(values) if v)}"),
+        (sent, f"which are {', '.join(str(v) for v in values if v)}"),
+        (
+            packets.encode(
+                packets.FINISH_HEADER,
+                **{"kind": packets.KIND_FINISH, "wide": 0, "compress": 0, "zero_point": FINISH["zero_point"]},
+                **{"low": 0, "high": 255},
+            ),
+            "FINISH: bytes, not compressed, zero point 3, from 0 to 255",
+        ),
+        (
+            packets.encode(packets.FINISH_FILTER_0, bias=FINISH["bias"], multiplier=FINISH["multiplier"]),
+            "filter 0: bias 4, multiplier 2^30",
+        ),
+        (packets.encode(packets.FINISH_FILTER_1, shift=FINISH["shift"]), "filter 0: shift 34"),
+    ]
+    return words + beats()[1 + len(ACTIVATIONS) :]
+
+
+def glue_results() -> list[tuple[int, str]]:
+    """The output stream with glue."""
+    return [(RESULTS[0], f"result {RESULTS[0]}, and padding; TLAST")]

@@ -27,7 +27,7 @@ HEADER = Path("rtl/include/zeroskip_defs.vh")
 HLS_HEADER = Path("hls/zeroskip_defs.h")
 DOCUMENTS = (Path("docs/registers.md"), Path("docs/streams.md"), Path("docs/window.md"))
 
-ERROR_NAMES = {0: "NONE", 1: "KIND", 2: "WGS", 3: "COUNT", 4: "STEPS", 5: "PIXELS"}
+ERROR_NAMES = {0: "NONE", 1: "KIND", 2: "WGS", 3: "COUNT", 4: "STEPS", 5: "PIXELS", 6: "CHUNKS", 7: "SUB_WG"}
 """Short names of ``registers.ERRORS`` for Verilog."""
 
 
@@ -76,6 +76,9 @@ def verilog() -> str:
         [
             ("KIND_ACT", f"4'd{packets.KIND_ACT}"),
             ("KIND_RUN", f"4'd{packets.KIND_RUN}"),
+            ("KIND_ZACT", f"4'd{packets.KIND_ZACT}"),
+            ("KIND_JOB", f"4'd{packets.KIND_JOB}"),
+            ("MIN_CHUNKS", f"8'd{packets.MIN_CHUNKS}"),
             ("FORMAT_U8", f"1'd{packets.FORMAT_U8}"),
             ("FORMAT_S16", f"1'd{packets.FORMAT_S16}"),
         ],
@@ -146,11 +149,13 @@ def hls() -> str:
         "GROUP": packets.GROUP,
     }
     lines += [f"constexpr int {name} = {value};" for name, value in constants.items()]
-    for kind, beats in {**packets.HEADERS, **packets.GLUE_HEADERS}.items():
+    headers = {kind: packets.HEADERS[kind] for kind in ("ACT", "RUN")}
+    for kind, beats in {**headers, **packets.GLUE_HEADERS}.items():
         lines += ["", f"namespace {kind.lower()} {{"]
         lines += [f"using {f.name} = Field<{f.low}, {f.width}>; // beat {i}" for i, b in enumerate(beats) for f in b]
         lines.append(f"}} // namespace {kind.lower()}")
-    lines += ["", "// Builds: what the glue has to know of each.", *map(hls_build, BUILTIN.values())]
+    builds = [hls_build(config) for config in BUILTIN.values() if config.engine == "trident"]
+    lines += ["", "// Builds: what the glue has to know of each.", *builds]
     return "\n".join([*lines, "", "} // namespace zs", "", "#endif", ""])
 
 
@@ -192,7 +197,7 @@ def tables() -> dict[str, str]:
         ),
         "step sizes": _table(
             ("configuration", "one slot", "all slots", "one lane", "all lanes", "bits", "beats"),
-            (_step_sizes(config) for config in BUILTIN.values()),
+            (_step_sizes(config) for config in BUILTIN.values() if config.engine == "trident"),
         ),
         "candidates": _table(
             ("input", *(f"mux {mux}" for mux in geometry.LOOKAHEAD)),
@@ -204,6 +209,8 @@ def tables() -> dict[str, str]:
         ),
         "example in": _words(example.beats()),
         "example out": _words(example.results()),
+        "glue example in": _words(example.glue_beats()),
+        "glue example out": _words(example.glue_results()),
         "step tiny": _fields([f for f in packets.step_fields(BUILTIN["tiny"]) if _shown(f.name)]),
     }
     for register in registers.REGISTERS:
@@ -236,8 +243,8 @@ def _shown(name: str) -> bool:
 
 
 def _step_sizes(config: Config) -> tuple[object, ...]:
-    bits = config.fetch_w + config.weight_w
-    return (f"`{config.name}`", config.slot_w, config.fetch_w, config.lane_w, config.weight_w, bits, config.step_beats)
+    bits = config.fetch_w + config.weights_w
+    return (f"`{config.name}`", config.slot_w, config.fetch_w, config.lane_w, config.weights_w, bits, config.step_beats)
 
 
 def _candidate(mux: int, k: int) -> str:

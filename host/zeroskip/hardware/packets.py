@@ -13,6 +13,8 @@ Two more kinds are for the HLS glue between DMA and engine, and end there (:data
   packed into as few beats as hold them.
 * ``FINISH``: what becomes of the sums of the next RUN: one header beat, then two beats per filter.
 
+The zena engine has packets of its own, ``ZACT`` and ``JOB``; see :data:`ZACT_HEADER` and :data:`JOB_HEADER_0`.
+
 A field is ``(name, low bit, width)`` within its beat.  ``ACT.count`` of columns and ``RUN.steps``
 are at least 1.  Bits no field names are sent as zero and ignored.
 """
@@ -33,6 +35,8 @@ class Field(NamedTuple):
 
 KIND_ACT = 1
 KIND_RUN = 2
+KIND_ZACT = 3
+KIND_JOB = 4
 KIND_GLUE = 8
 """The bit of a kind that says: for the glue.  An engine without glue refuses it as an unknown kind."""
 
@@ -88,8 +92,93 @@ FINISH_FILTER_0 = (
 
 FINISH_FILTER_1 = (Field("shift", 0, 6, "of the filter, 1 to 62"),)
 
-HEADERS = {"ACT": (ACT_HEADER,), "RUN": (RUN_HEADER_0, RUN_HEADER_1)}
+ZACT_HEADER = (
+    Field("kind", 0, 4, "3: ZACT"),
+    Field("page", 4, 1, "waits until no queued or running JOB uses this page"),
+    Field("wgs", 8, 8, "work groups in use, 1 to WGS"),
+    Field("address", 16, 16, "address of the first column"),
+    Field("count", 32, 16, "number of columns, 1 to COLUMNS"),
+)
+"""Then, for every four work groups in use, one lane group (:func:`lane_group`) of ``count`` columns: lane l of lane
+group g is work group 4 * g + l.  An activation is a signed 16-bit value in ``Config.act_max``; a position whose mask
+bit is 0 counts as zero, one whose bit is 1 is multiplied even if its value is zero."""
+
+JOB_HEADER_0 = (
+    Field("kind", 0, 4, "4: JOB"),
+    Field("page", 4, 1, "page of activations this job reads"),
+    Field("first", 5, 1, "1: sums begin at zero, 0: they are added to the partial sums"),
+    Field("last", 6, 1, "1: the last sum of this job carries TLAST; it must be final"),
+    Field("final", 7, 1, "1: the sums are sent when all PEs have finished"),
+    Field("wgs", 8, 8, "work groups that compute, 1 to WGS"),
+    Field("chunks", 16, 8, "chunks of the kernel tile, MIN_CHUNKS to STEPS"),
+    Field("sub_wg", 24, 4, "sub-WG that does the job, 0 to SUB_WGS - 1"),
+    Field("relu", 28, 1, "1: negative sums are sent as zero, with a word of bit-vector; read when final"),
+    Field("undrained", 32, 4, "starts when at most this many earlier final jobs of its sub-WG are not yet sent"),
+    Field("psum", 36, 12, "partial sum of the first pixel; the others follow"),
+    Field("base", 48, 16, "column address of the first pixel"),
+)
+"""One kernel tile per PE of a sub-WG over the pixels of a tile.  Then one beat JOB_HEADER_1; ceil(chunks / 4) beats of
+column offsets, four of 16 bits per beat, lowest first, zero where there is no chunk; and ``Config.sub_filters / 4``
+lane groups (:func:`lane_group`) of ``chunks`` chunks: lane l of lane group g is PE 4 * g + l of the sub-WG, and every
+work group gets the same.  A weight is signed (``weight_w`` 8 or 16, in the low bits) or a LogQuant code
+(``weight_w`` 5, :func:`log_weight`).
+
+A PE computes, with pixels in the order of JOB_HEADER_1's loop, addresses modulo COLUMNS::
+
+    for index, pixel base in enumerate(base + y * dy + x * dx):
+        total = 0 if first else psums[psum + index]
+        for chunk in range(chunks):
+            column = acts[(pixel base + offset[chunk]) % COLUMNS]
+            total += sum(weight * activation where both mask bits are 1)       # max(1, products) cycles
+        psums[psum + index] = total                                             # modulo 2^32
+
+and after a final job the sums of ``wgs`` work groups go out: for every pixel, for every PE of the sub-WG, for every
+work group one 32-bit word, two per beat, each (pixel, PE) padded to a whole beat.  With ``relu`` the words are
+max(sum, 0), and one word comes before them whose bit p is 1 where work group p's is not zero.  Final jobs send in the
+order of the stream.
+
+Rules: ``psum + nx * ny <= PSUMS``; a job whose partial sums overlap those of a final job that may not have been sent
+yet (see ``undrained``) is illegal.  The transfer ends with the one JOB flagged ``last``."""
+
+JOB_HEADER_1 = RUN_HEADER_1
+
+MIN_CHUNKS = 5
+"""Fewest chunks of a JOB: the memory of partial sums serves four PEs and the drain in turn, so a pixel must last five
+cycles.  Fill up with empty chunks."""
+
+HEADERS = {
+    "ACT": (ACT_HEADER,),
+    "RUN": (RUN_HEADER_0, RUN_HEADER_1),
+    "ZACT": (ZACT_HEADER,),
+    "JOB": (JOB_HEADER_0, JOB_HEADER_1),
+}
 """What an engine reads."""
+
+
+def lane_group(chunks: list[list[tuple[int, list[int]]]]) -> list[int]:
+    """Beats of one lane group: up to four lanes of compressed chunks (or columns), side by side.
+
+    A lane is the sequence, over its chunks, of one 16-bit zero bit-vector (bit i is 1 where position i has a value)
+    and then the values of the bits that are 1, lowest position first, 16 bits each.  Beat k holds entry k of lane l in
+    bits 16 * l to 16 * l + 15.  The group ends with its longest lane; shorter and missing lanes are filled with zero.
+    This is the format's definition, for tests and documents; packers do the same with arrays.
+
+    Args:
+        chunks: per lane, per chunk: mask, and its values in order.
+    """
+    lanes = [[entry & 0xFFFF for mask, values in lane for entry in (mask, *values)] for lane in chunks]
+    beats = [0] * max(map(len, lanes))
+    for index, lane in enumerate(lanes):
+        for at, entry in enumerate(lane):
+            beats[at] |= entry << 16 * index
+    return beats
+
+
+def log_weight(code: int) -> int:
+    """The weight of a 5-bit LogQuant code: bit 4 the sign, bits 3:0 e: 0 for zero, else 2^(e - 1)."""
+    magnitude = (1 << (code & 15)) >> 1
+    return -magnitude if code & 16 else magnitude
+
 
 GLUE_HEADERS = {"FINISH": (FINISH_HEADER, FINISH_FILTER_0, FINISH_FILTER_1)}
 """What only the glue reads."""

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .config import FORMAT_VERSION, Config
+from .config import ENGINE_IDS, FORMAT_VERSION, Config
 from .packets import Field
 
 ID_VALUE = 0x5A534B31
 """'ZSK1': what the ID register reads."""
 
 VERSION_VALUE = FORMAT_VERSION
-
-ENGINE_IDS = {"trident": 1}
 
 ENGINE_BASE = 0x43C0_0000
 DMA_BASE = 0x4040_0000
@@ -30,7 +28,7 @@ class Register(NamedTuple):
 
 COUNTERS = (
     ("cycles", "clock cycles from the first input beat to the last sum, both counted; = busy + stall_input + stall_output"),
-    ("busy", "cycles that issued a step or closed a pixel"),
+    ("busy", "cycles that issued a step or closed a pixel; zena: in which at least one PE computed"),
     ("span", "cycles from the first to the last busy cycle, both counted"),
     ("stall_input", "cycles with nothing to issue: schedule or activations not there yet"),
     ("stall_output", "cycles that waited for the drain, and those after the last busy cycle"),
@@ -43,6 +41,9 @@ COUNTERS = (
     ("outliers", "lane-cycles with an outlier, per work group"),
     ("beats_in", "64-bit beats taken from the input stream"),
     ("beats_out", "64-bit beats of sums sent"),
+    ("multiplies", "zena: products, summed over all PEs"),
+    ("empty_chunks", "zena: chunks whose zero bit-vectors do not meet, one cycle each, summed over all PEs"),
+    ("barrier_wait", "zena: cycles a PE idles while another of its sub-WG computes, summed over all PEs"),
 )
 """Name and meaning of every counter, in register order.  Counters are 32-bit and saturate."""
 
@@ -57,6 +58,8 @@ ERRORS = {
     3: "column count out of range",
     4: "step count out of range",
     5: "a pixel loop of zero pixels",
+    6: "chunk count out of range",
+    7: "sub-WG out of range",
 }
 """STATUS.error: why the loader stopped.  Cleared by CONTROL.reset."""
 
@@ -86,7 +89,18 @@ REGISTERS = (
             Field("log2_columns", 8, 8, "log2 of the columns per work group"),
             Field("log2_steps", 16, 8, "log2 of the steps per schedule half"),
             Field("scan", 24, 4, "steps examined per cycle"),
-            Field("engine", 28, 4, "1: trident"),
+            Field("engine", 28, 4, "1: trident, 2: zena"),
+        ),
+    ),
+    Register(
+        "CONFIG2",
+        0x1C,
+        "ro",
+        "geometry of zena",
+        (
+            Field("weight_w", 0, 8, "weight bits"),
+            Field("sub_wgs", 8, 8, "S"),
+            Field("log2_psums", 16, 8, "log2 of the partial sums per PE"),
         ),
     ),
     Register(
@@ -140,5 +154,11 @@ def config_words(config: Config) -> dict[str, int]:
             log2_steps=(config.steps - 1).bit_length(),
             scan=config.scan,
             engine=ENGINE_IDS[config.engine],
+        ),
+        "CONFIG2": encode(
+            BY_NAME["CONFIG2"].fields,
+            weight_w=config.weight_w,
+            sub_wgs=config.sub_wgs,
+            log2_psums=(config.psums - 1).bit_length(),
         ),
     }

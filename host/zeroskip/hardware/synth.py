@@ -1,8 +1,8 @@
-"""Synthesise for the XC7Z020 with Yosys and count what it needs.
+"""Synthesise for the XC7Z020 with Yosys: what a design needs, how deep its logic is, and whether either has grown.
 
-``python -m zeroskip.hardware.synth --config tiny`` prints the resources of the core.  This is what
-synthesis says, before placement: LUTs are an estimate, DSPs, block RAMs and flip-flops are exact.
-Yosys leaves the output registers of block RAMs in flip-flops, so it counts more of these than Vivado.
+``python -m zeroskip.hardware.synth --config tiny`` prints resources and worst paths of the whole board design and
+compares them with the committed ones (``docs/results/synth.json``; ``--update`` writes these).  This is what synthesis
+says, before placement: LUTs are an estimate, DSPs, block RAMs and flip-flops are exact.
 """
 
 from __future__ import annotations
@@ -10,22 +10,18 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import subprocess
 import sys
 import tempfile
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from .. import extras
-from ..errors import ToolError, ZeroskipError
+from ..errors import ZeroskipError
+from . import results, yosys
 from .config import Config, get_config
-from .verilog import rtl_folder, sources
-
-TOP = "zeroskip_core"
-
-XC7Z020 = {"lut": 53_200, "ff": 106_400, "dsp": 220, "ramb36": 140}
-"""What the PYNQ-Z2's part has (Xilinx DS190); a RAMB18 is half a RAMB36."""
+from .depth import Depth, analyse
+from .netlist import TOP, implement
+from .results import XC7Z020
 
 _LUTS = {
     **{f"LUT{inputs}": 1 for inputs in range(1, 7)},
@@ -37,15 +33,6 @@ _LUTS = {
 
 _FLIP_FLOPS = ("FDRE", "FDSE", "FDCE", "FDPE")
 _LATCHES = ("LDCE", "LDPE", "LDRE", "LDSE", "$_DLATCH_P_", "$_DLATCH_N_", "$dlatch")
-
-_WORKER = """
-import sys
-from pyosys import libyosys
-design = libyosys.Design()
-for command in sys.stdin.read().splitlines():
-    libyosys.run_pass(command, design)
-"""
-"""Yosys in a process of its own: it prints on standard output and ends the process on an error."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +65,9 @@ class Resources:
 
 
 def synthesize(
-    config: Config, top: str = TOP, *, flatten: bool = True, netlist: Path | None = None
+    config: Config, top: str = "zeroskip_core", *, flatten: bool = True, netlist: Path | None = None
 ) -> dict[str, Resources]:
-    """Synthesise one module and everything below it.
+    """Synthesise one module and everything below it, without clock buffers.
 
     Args:
         config: its RTL parameters are given to ``top`` as far as it has them.
@@ -94,25 +81,16 @@ def synthesize(
     Raises:
         ToolError: pyosys is not installed, or Yosys rejects the design.
     """
-    extras.need("test", "synthesis")
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "stat.json")
-        # Paths relative to the working folder: Yosys takes no quotes after -I.
-        commands = [f"read_verilog -Iinclude {source.relative_to(rtl_folder())}" for source in sources()]
-        values = {**config.rtl_parameters(), "CONFIG_HASH": f"32'd{config.hash}"}
-        commands += [f"chparam -set {name} {value} {top}" for name, value in values.items() if name in _parameters(top)]
-        commands += [
-            f"hierarchy -check -top {top}",
+        commands = [
+            *yosys.read_commands(config, top),
             f"synth_xilinx -family xc7 -noiopad -noclkbuf -top {top}" + (" -flatten" if flatten else ""),
             f'tee -q -o "{report}" stat -json -tech xilinx',
         ]
         if netlist is not None:
             commands.append(f'write_verilog -noattr "{netlist.resolve()}"')
-        worker = [sys.executable, "-c", _WORKER]
-        run = subprocess.run(worker, input="\n".join(commands), capture_output=True, text=True, cwd=rtl_folder())
-        if run.returncode or not report.is_file():
-            end = "\n".join((run.stdout + run.stderr).strip().splitlines()[-8:])
-            raise ToolError(f"Yosys could not synthesise {top} for {config.name!r}; it ends with:\n{end}")
+        yosys.run(commands, f"synthesise {top} for {config.name!r}")
         modules = json.loads(report.read_text())["modules"]
     modules = {name.lstrip("\\"): module["num_cells_by_type"] for name, module in modules.items()}
     totals = {name: Resources.count(_flat(name, modules)) for name in modules}
@@ -124,12 +102,6 @@ def synthesize(
             label = f"{_short(name)} ({variant})"
         results[label] = resources
     return results
-
-
-def _parameters(top: str) -> list[str]:
-    """Parameters that a module declares."""
-    source = next((source for source in sources() if source.stem == top), None)
-    return re.findall(r"^ *parameter .*?(\w+) *=", source.read_text(), re.MULTILINE) if source else []
 
 
 def _flat(name: str, modules: dict[str, dict[str, int]]) -> Counter[str]:
@@ -168,26 +140,79 @@ def table(results: dict[str, Resources]) -> str:
     return "\n".join(lines)
 
 
+@dataclass(frozen=True)
+class Measured:
+    """One configuration's whole board design."""
+
+    config: Config
+    resources: Resources
+    depth: Depth
+    absorbed: int
+
+    def record(self) -> dict:
+        """What is committed of it."""
+        return {
+            "hash": f"0x{self.config.hash:08X}",
+            "macs": self.config.macs,
+            "resources": asdict(self.resources),
+            "ram_output_registers": self.absorbed,
+            "levels": self.depth.worst,
+            "paths": [asdict(path) for path in self.depth.paths],
+            "wide_nets": self.depth.wide_nets,
+        }
+
+
+def measure(config: Config) -> Measured:
+    """Synthesise the board design as it goes to place and route.
+
+    Raises:
+        ToolError: pyosys is not installed, or Yosys rejects the design.
+    """
+    netlist = implement(config)
+    return Measured(config, Resources.count(netlist.cells()), analyse(netlist), netlist.absorbed)
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m zeroskip.hardware.synth", description=__doc__.split("\n")[0])
     parser.add_argument("--config", default="tiny", help="name or .json file of a build configuration")
-    parser.add_argument("--top", default=TOP, help=f"module to synthesise (default {TOP})")
+    parser.add_argument("--top", help="count this module alone instead of the board design")
     parser.add_argument("--modules", action="store_true", help="keep module borders and count every module")
-    parser.add_argument("--netlist", type=Path, metavar="FILE", help="also write the netlist, in Verilog")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--netlist", type=Path, metavar="FILE", help="with --top or --modules: write Verilog, too")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+    parser.add_argument("--update", action="store_true", help="commit the figures: write docs/results/synth.*")
     arguments = parser.parse_args(argv)
     try:
         config = get_config(arguments.config)
-        results = synthesize(config, arguments.top, flatten=not arguments.modules, netlist=arguments.netlist)
+        if arguments.top or arguments.modules or arguments.netlist:
+            top = arguments.top or TOP
+            counted = synthesize(config, top, flatten=not arguments.modules, netlist=arguments.netlist)
+            if arguments.json:
+                modules = {name: asdict(resources) for name, resources in counted.items()}
+                print(json.dumps({"config": config.hardware_fields(), "top": top, "modules": modules}, indent=2))
+            else:
+                print(table(counted))
+            return 0
+        measured = measure(config)
+        record = measured.record()
+        if arguments.update:
+            modules = synthesize(config, TOP, flatten=False)
+            results.update(config, {**record, "modules": {name: asdict(used) for name, used in modules.items()}})
+        complaints = results.complaints(config, record)
     except ZeroskipError as error:
         print(f"synth: {error}", file=sys.stderr)
         return 2
     if arguments.json:
-        counted = {name: asdict(resources) for name, resources in results.items()}
-        print(json.dumps({"config": config.hardware_fields(), "top": arguments.top, "modules": counted}, indent=2))
+        print(json.dumps(record, indent=2))
     else:
-        print(table(results))
-    return 0
+        print(table({TOP: measured.resources}))
+        print(f"{measured.absorbed} flip-flops became output registers of block RAMs\n")
+        print("logic levels of the worst paths between registers:")
+        print("\n".join(map(str, measured.depth.paths)))
+        for net, loads in measured.depth.wide_nets.items():
+            print(f"{loads} loads on {net}")
+    for complaint in complaints:
+        print(f"synth: {complaint}", file=sys.stderr)
+    return 1 if complaints else 0
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 The only source of expected values.  What follows the sums (bias, requantisation, pooling, addition)
 is defined in ``runtime/hostops.py`` and shared with the board.
 
-Why BLAS on floating point is exact here: every product |w * x| <= 128 * 32768 = 2**22 is an integer,
+Why BLAS on floating point is exact here: every product |w * x| <= 32768 * 32768 = 2**30 is an integer,
 and every partial sum, in whatever order it is formed, is an integer not above sum|w| * max|x|.
 Float64 holds all integers up to 2**53, float32 up to 2**24, so below those bounds no operation
 rounds, with or without fused multiply-add.  The bound is computed, and the type chosen by it.
@@ -58,7 +58,7 @@ def conv2d(x, w, stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1), groups=1)
 
     Args:
         x: int16 (N, C, H, W), zero point already subtracted.
-        w: int8 (K, C/groups, R, S).
+        w: int8 or int16 (K, C/groups, R, S); LogQuant's powers of two are int16.
         stride, dilation: (rows, columns).
         padding: (top, left, bottom, right), with zeros.
         groups: divides C and K.
@@ -70,8 +70,10 @@ def conv2d(x, w, stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1), groups=1)
         InputError: wrong types or shapes, a window that does not fit, or a sum beyond 32 bits.
     """
     x, w = np.asarray(x), np.asarray(w)
-    if x.dtype != np.int16 or w.dtype != np.int8:
-        raise InputError(f"convolution of {x.dtype} activations with {w.dtype} weights; accepted: int16 with int8")
+    if x.dtype != np.int16 or w.dtype not in (np.int8, np.int16):
+        raise InputError(
+            f"convolution of {x.dtype} activations with {w.dtype} weights; accepted: int16 with int8 or int16"
+        )
     if x.ndim != 4 or w.ndim != 4:
         raise InputError(f"activations {x.shape}, weights {w.shape}; accepted: (N, C, H, W) and (K, C/groups, R, S)")
     if groups < 1 or x.shape[1] != w.shape[1] * groups or w.shape[0] % groups:

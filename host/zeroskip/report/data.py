@@ -61,7 +61,9 @@ class Run:
 
     @property
     def label(self) -> str:
-        return MODE_LABELS.get(self.mode, self.mode) + (" + activation skip" if self.activation_skip else "")
+        if self.mode not in MODE_LABELS:  # of an engine without that switch
+            return self.mode
+        return MODE_LABELS[self.mode] + (" + activation skip" if self.activation_skip else "")
 
     @property
     def total(self) -> Layer:
@@ -145,13 +147,14 @@ class Report:
     def all_conditions(self) -> dict[str, str]:
         """Everything a number on the page depends on, in reading order."""
         c = self.config
-        macs = c.get("lanes", 0) * c.get("filters", 0) * c.get("wgs", 0)
-        geometry = (
-            f"{c.get('name', '?')}: {c.get('lanes')} lanes × {c.get('filters')} filters × {c.get('wgs')} work groups = "
-            f"{macs} MACs, mux {c.get('mux')}, {c.get('act_w')}-bit activations"
-        )
+        if c.get("engine") == "zena":
+            geometry = f"{c.get('wgs')} work groups × {c.get('filters')} PEs, {c.get('weight_w')}-bit weights"
+        else:
+            geometry = f"{c.get('lanes')} lanes × {c.get('filters')} filters × {c.get('wgs')} work groups"
+            geometry += f", mux {c.get('mux')}"
         return {
-            "configuration": geometry,
+            "configuration": f"{c.get('name')}, {c.get('engine')} engine, {c.get('macs')} MACs: {geometry}, "
+            f"{c.get('act_w')}-bit activations (hash {c.get('hash')})",
             "device": ", ".join(dict.fromkeys(run.device for run in self.runs)),
             "images": str(self.images),
             "baseline": self.baseline_text,
@@ -185,8 +188,9 @@ _NUMBERS = ("zero", "non_outlier", "outlier", "act_zeros", "ideal_cycles", "dens
 _COUNTERS = ("cycles", "busy", "stall_input", "stall_output")
 
 
-def _layer(data: Mapping[str, Any]) -> Layer:
-    layer = Layer(
+def layer(data: Mapping[str, Any]) -> Layer:
+    """One layer from its JSON form, which is that of a result's layer, too."""
+    row = Layer(
         name=str(data["name"]),
         op=str(data["op"]),
         shape=str(data["shape"]),
@@ -195,11 +199,11 @@ def _layer(data: Mapping[str, Any]) -> Layer:
         counters={str(name): int(value) for name, value in data["counters"].items()},
     )
     for name in _COUNTERS:
-        layer.counters[name]  # KeyError names the missing one
-    values = [layer.macs, *(getattr(layer, name) for name in _NUMBERS), *layer.counters.values()]
+        row.counters[name]  # KeyError names the missing one
+    values = [row.macs, *(getattr(row, name) for name in _NUMBERS), *row.counters.values()]
     if not all(math.isfinite(value) and value >= 0 for value in values):
-        raise ValueError(f"layer {layer.name!r} has a negative or infinite number")
-    return layer
+        raise ValueError(f"layer {row.name!r} has a negative or infinite number")
+    return row
 
 
 def build(data: Mapping[str, Any], source: str = "report") -> Report:
@@ -222,7 +226,7 @@ def build(data: Mapping[str, Any], source: str = "report") -> Report:
                 mode=str(run["mode"]),
                 activation_skip=bool(run["activation_skip"]),
                 device=str(run["device"]),
-                layers=tuple(_layer(layer) for layer in run["layers"]),
+                layers=tuple(map(layer, run["layers"])),
             )
             for run in data["runs"]
         )

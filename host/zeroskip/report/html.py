@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from html import escape
+from itertools import groupby
 
 from .data import Report, Run
 from .style import STYLE
 from .svg import Bar, Group, Part, bars, legend
 from .table import rows, si
 
-_RUN_COLOURS = {
-    ("dense", False): "dense",
-    ("zero_skip", False): "zeroskip",
-    ("combined", False): "combined",
-    ("combined", True): "actskip",
-}
+_RUN_COLOURS = ("run1", "run2", "run3", "run4")
 _CYCLES = (
     ("busy", "busy", "busy: a step issued"),
     ("stall_input", "stallin", "waiting for schedule or activations"),
@@ -26,20 +22,29 @@ _KINDS = (
     ("outlier", "outlier", "outlier"),
 )
 _WORDS = (
-    ("zero, non-outlier, outlier", "the kinds of 8-bit weights: zero takes no cycle; two non-outliers, −8 to 7, "
-     "share a MAC in one cycle; an outlier takes a MAC for a whole cycle"),
+    (
+        "zero, non-outlier, outlier",
+        "the kinds of 8-bit weights: zero takes no cycle; two non-outliers, −8 to 7, "
+        "share a MAC in one cycle; an outlier takes a MAC for a whole cycle",
+    ),
     ("dense", "every weight takes a cycle, zero or not"),
     ("zero-skip", "zero weights are skipped, every other takes a MAC for a cycle"),
     ("combined", "zero weights are skipped, and two non-outliers are computed in one cycle"),
     ("activation skip", "steps whose activations are all zero are dropped while the engine runs"),
-    ("ideal bound", "the cycles if every MAC had useful weights in every cycle: non-outliers / 2 + outliers, per MAC. "
-     "Activation skip can go below it, since the bound looks at weights only"),
+    (
+        "ideal bound",
+        "the cycles if every MAC had useful weights in every cycle: non-outliers / 2 + outliers, per MAC. "
+        "Activation skip can go below it, since the bound looks at weights only",
+    ),
     ("act zeros", "share of exact zeros among the activations that enter the layer"),
 )
 
 
-def _colour(run: Run) -> str:
-    return _RUN_COLOURS.get((run.mode, run.activation_skip), "actskip")
+def _colour(report: Report, run: Run) -> str:
+    """Grey for the dense run, a colour for each other, the same in every plot."""
+    if run not in report.compared:
+        return "run0"
+    return _RUN_COLOURS[report.compared.index(run) % len(_RUN_COLOURS)]
 
 
 def _figure(title: str, note: str, plot: str, key: str = "") -> str:
@@ -48,15 +53,25 @@ def _figure(title: str, note: str, plot: str, key: str = "") -> str:
 
 def _cycles_plot(report: Report) -> str:
     groups = [
-        Group(layer.name, [
-            Bar([Part(c := run.layers[i].cycles, _colour(run), f"{layer.name}, {run.label}: {c:,} cycles")], si(c))
-            for run in report.runs
-        ])
+        Group(
+            layer.name,
+            [
+                Bar(
+                    [Part(c := run.layers[i].cycles, _colour(report, run), f"{layer.name}, {run.label}: {c:,} cycles")],
+                    si(c),
+                )
+                for run in report.runs
+            ],
+        )
         for i, layer in enumerate(report.runs[0].layers)
     ]
-    key = legend([(_colour(run), run.label) for run in report.runs])
-    return _figure("Cycles per layer", f"All {report.images} images; shorter is better.",
-                   bars(groups, "cycles per layer and schedule", si), key)
+    key = legend([(_colour(report, run), run.label) for run in report.runs])
+    return _figure(
+        "Cycles per layer",
+        f"All {report.images} images; shorter is better.",
+        bars(groups, "cycles per layer and schedule", si),
+        key,
+    )
 
 
 def _stacked(name: str, counters, whole: float) -> list[Part]:
@@ -68,32 +83,58 @@ def _stacked(name: str, counters, whole: float) -> list[Part]:
 
 def _where_plot(report: Report) -> str:
     totals = [
-        Group(run.label.replace("combined + activation skip", "+ act. skip"),
-              [Bar(_stacked(run.label, run.total.counters, 1), si(run.total.cycles))])
+        Group(
+            run.label.replace("combined + activation skip", "+ act. skip"),
+            [Bar(_stacked(run.label, run.total.counters, 1), si(run.total.cycles))],
+        )
         for run in report.runs
     ]
     best = report.best
     layers = [
-        Group(layer.name, [Bar(_stacked(layer.name, layer.counters, layer.cycles / 100),
-                               f"{100 * layer.counters['busy'] / max(1, layer.cycles):.0f} % busy")])
+        Group(
+            layer.name,
+            [
+                Bar(
+                    _stacked(layer.name, layer.counters, layer.cycles / 100),
+                    f"{100 * layer.counters['busy'] / max(1, layer.cycles):.0f} %",
+                )
+            ],
+        )
         for layer in best.layers
     ]
     plot = bars(totals, "all cycles of each schedule by cause", si)
-    plot += f"<p>Per layer, {escape(best.label)}, in percent of the layer's cycles:</p>"
+    plot += f"<p>Per layer, {escape(best.label)}, in percent of the layer's cycles; the number is the busy share:</p>"
     plot += bars(layers, "share of cycles by cause per layer", lambda value: f"{value:.0f} %", top=100)
     return _figure("Where the cycles go", "All layers, each schedule:", plot, legend([(c, t) for _, c, t in _CYCLES]))
 
 
 def _kinds_plot(report: Report) -> str:
     groups = [
-        Group(layer.name, [Bar(
-            [Part(100 * getattr(layer, key), colour, f"{layer.name}, {text}: {100 * getattr(layer, key):.1f} %")
-             for key, colour, text in _KINDS], mark=100 * layer.act_zeros)])
+        Group(
+            layer.name,
+            [
+                Bar(
+                    [
+                        Part(
+                            100 * getattr(layer, key),
+                            colour,
+                            f"{layer.name}, {text}: {100 * getattr(layer, key):.1f} %",
+                        )
+                        for key, colour, text in _KINDS
+                    ],
+                    mark=100 * layer.act_zeros,
+                )
+            ],
+        )
         for layer in report.bound_run.layers
     ]
     key = legend([*((c, t) for _, c, t in _KINDS), ("markkey", "zeros among the activations")])
-    return _figure("Weights and activations", "Percent of each layer's weights.",
-                   bars(groups, "kinds of weights per layer", lambda value: f"{value:.0f} %", top=100), key)
+    return _figure(
+        "Weights and activations",
+        "Percent of each layer's weights.",
+        bars(groups, "kinds of weights per layer", lambda value: f"{value:.0f} %", top=100),
+        key,
+    )
 
 
 def _speed_plot(report: Report) -> str:
@@ -106,33 +147,48 @@ def _speed_plot(report: Report) -> str:
     names = [layer.name for layer in report.runs[0].layers]
     for index, name in [(None, "all layers"), *enumerate(names)]:
         lines = [
-            Bar([Part(s := report.speedup(run, index), _colour(run), f"{name}, {run.label}: {s:.2f}×")],
-                f"{s:.2f}×", bound(index) if run is report.bound_run else None)
+            Bar(
+                [Part(s := report.speedup(run, index), _colour(report, run), f"{name}, {run.label}: {s:.2f}×")],
+                f"{s:.2f}×",
+                bound(index) if run is report.bound_run else None,
+            )
             for run in report.compared
         ]
         groups.append(Group(name, lines))
-    key = legend([*((_colour(run), run.label) for run in report.compared), ("markkey", "ideal bound of the weights")])
-    return _figure("Speed-up over dense", f"Baseline: {report.baseline_text}.",
-                   bars(groups, "speed-up per layer against the ideal bound", lambda value: f"{value:g}×"), key)
+    key = legend(
+        [*((_colour(report, run), run.label) for run in report.compared), ("markkey", "ideal bound of the weights")]
+    )
+    return _figure(
+        "Speed-up over dense",
+        f"Baseline: {report.baseline_text}.",
+        bars(groups, "speed-up per layer against the ideal bound", lambda value: f"{value:g}×"),
+        key,
+    )
 
 
 def _table(report: Report) -> str:
     head, lines = rows(report)
-    top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
+    groups = [(what, list(members)) for what, members in groupby(head, key=lambda cell: cell[0])]
+    over = "".join(
+        f'<th scope="{"colgroup" if len(members) > 1 else "col"}" colspan="{len(members)}">{escape(what)}</th>'
+        for what, members in groups
+    )
+    under = "".join(f'<th scope="col">{escape(which)}</th>' for _, which in head)
+    top = f"<tr>{over}</tr><tr>{under}</tr>"
 
     def line(cells: list[str], total: bool) -> str:
         data = "".join(f"<td>{escape(cell)}</td>" for cell in cells[1:])
         return f'<tr{" class=total" if total else ""}><th scope="row">{escape(cells[0])}</th>{data}</tr>'
 
     body = "".join(line(cells, index == len(lines) - 1) for index, cells in enumerate(lines))
-    return f'<div class="scroll" tabindex="0"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+    return f'<div class="scroll" tabindex="0"><table><thead>{top}</thead><tbody>{body}</tbody></table></div>'
 
 
 def _tiles(report: Report) -> str:
     best = report.best
     tiles = []
     if report.compared:
-        tiles.append((f"{report.speedup(best):.2f}×", f"faster than dense, {best.label}"))
+        tiles.append((f"{report.speedup(best):.2f}×", f"speed-up over dense, {best.label}"))
     tiles.append((f"{100 * report.bound_run.total.bound_share:.0f} %", f"of the ideal bound, {report.bound_run.label}"))
     tiles.append((si(best.total.cycles / max(1, report.images)), f"cycles per image, {best.label}"))
     if report.accuracy:
@@ -172,9 +228,9 @@ def render(report: Report) -> str:
         "<p class=note>Shares of weights in the total line are weighted by MACs. "
         f"% of bound is that of “{escape(report.bound_run.label)}”.</p>"
         f'<div class="plots">{plots}</div>'
-        f'{_list("Conditions", report.all_conditions.items())}'
-        f'{_list("Accuracy", report.accuracy.items())}'
-        f'{f"<section><h2>Checks</h2><ul>{checks}</ul></section>" if checks else ""}'
-        f'{_list("Words", _WORDS)}'
+        f"{_list('Conditions', report.all_conditions.items())}"
+        f"{_list('Accuracy', report.accuracy.items())}"
+        f"{f'<section><h2>Checks</h2><ul>{checks}</ul></section>' if checks else ''}"
+        f"{_list('Words', _WORDS)}"
         "</main></body></html>\n"
     )

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import NamedTuple
 
-WIDTH = 480
-LEFT = 84
-RIGHT = 56
-BAR = 10
+WIDTH = 400
+LEFT = 76
+RIGHT = 46
+BAR = 11
 
 
 class Part(NamedTuple):
@@ -49,7 +49,7 @@ def ticks(top: float, count: int = 4) -> list[float]:
     return [step * i for i in range(math.ceil(top / step - 1e-9) + 1)]
 
 
-def _shorten(name: str, room: int = 13) -> str:
+def _shorten(name: str, room: int = 11) -> str:
     """A name that fits the left margin: its end says more than its beginning."""
     return name if len(name) <= room else "…" + name[1 - room :]
 
@@ -82,9 +82,10 @@ def bars(groups: Sequence[Group], label: str, show: Callable[[float], str], top:
             if bar.mark is not None:
                 at = LEFT + bar.mark * scale
                 out.append(f'<path class="mark" d="M{at:.1f} {y - 2:.1f}v{BAR + 4}"/>')
-                x = max(x, at)
+                room = 6.5 * len(bar.text) + 8
+                x = at if x - 6 < at < x + room else x
             if bar.text:
-                out.append(f'<text class="value" x="{x + 5:.1f}" y="{y + BAR - 1.5:.1f}">{escape(bar.text)}</text>')
+                out.append(f'<text class="value" x="{x + 5:.1f}" y="{y + BAR - 1.6:.1f}">{escape(bar.text)}</text>')
             y += BAR + 3
         middle = (start + y - 3) / 2 + 4
         name = escape(_shorten(group.name))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from .data import Report
 
 
@@ -17,13 +19,16 @@ def si(value: float) -> str:
     return f"{value:.0f}"
 
 
-def rows(report: Report) -> tuple[list[str], list[list[str]]]:
-    """Head and lines of the per-layer table, as text; the last line is the total."""
-    short = {id(run): run.label.replace("combined + activation skip", "+ act skip") for run in report.runs}
-    head = ["layer", "shape", "MACs", "zero %", "non-outlier %", "outlier %", "act zeros %"]
-    head += [f"cycles {short[id(run)]}" for run in report.runs]
-    head += [f"speed-up {short[id(run)]}" for run in report.compared]
-    head.append("% of bound")
+def rows(report: Report) -> tuple[list[tuple[str, str]], list[list[str]]]:
+    """Head and lines of the per-layer table, as text; the last line is the total.
+
+    A heading is (what, which): ("cycles", "dense"); the second part is empty where there is one only.
+    """
+    short = {id(run): run.label.replace("combined + activation skip", "+ act.skip") for run in report.runs}
+    head = [("layer", ""), ("shape", ""), ("MACs", "")]
+    head += [("weights %", kind) for kind in ("zero", "non-out.", "outlier")] + [("act.", "zero %")]
+    head += [("cycles", short[id(run)]) for run in report.runs]
+    head += [("speed-up", short[id(run)]) for run in report.compared] + [("% of", "bound")]
 
     def line(index: int | None) -> list[str]:
         cells = [run.total if index is None else run.layers[index] for run in report.runs]
@@ -36,27 +41,29 @@ def rows(report: Report) -> tuple[list[str], list[list[str]]]:
     return head, [line(index) for index in (*range(len(report.runs[0].layers)), None)]
 
 
-def _wrap(title: str) -> list[str]:
-    """A column's heading on several short lines."""
-    return title.split(" ", 1) if title.startswith(("cycles ", "speed-up ")) else title.rsplit(" ", 1)
-
-
-def table(report: Report) -> str:
-    """The whole report as plain text, no wider than its columns need."""
+def table(report: Report, width: int | None = None) -> str:
+    """The whole report as plain text; shapes are left out where lines would be longer than ``width``."""
     head, lines = rows(report)
-    heads = [_wrap(title) for title in head]
-    depth = max(map(len, heads))
-    heads = [[""] * (depth - len(parts)) + parts for parts in heads]
-    widths = [max(len(cell) for cell in (*heads[i], *(row[i] for row in lines))) for i in range(len(head))]
+    kept = list(range(len(head)))
+    widths = [max(map(len, (which, *(row[i] for row in lines)))) for i, (_, which) in enumerate(head)]
+    for i, (what, _) in enumerate(head):
+        if [title for title, _ in head].count(what) == 1:
+            widths[i] = max(widths[i], len(what))
+    if width is not None and sum(widths) + 2 * len(widths) - 2 > width:
+        kept.remove(1)
 
     def show(cells: list[str]) -> str:
-        padded = [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)]
-        padded[:2] = [cell.ljust(width) for cell, width in zip(cells[:2], widths, strict=False)]
+        padded = [cells[i].ljust(widths[i]) if i < 2 else cells[i].rjust(widths[i]) for i in kept]
         return "  ".join(padded).rstrip()
 
-    rule = "─" * (sum(widths) + 2 * (len(widths) - 1))
-    out = [report.title, ""]
-    out += [show([parts[level] for parts in heads]) for level in range(depth)]
+    first = []
+    for what, members in groupby(kept, key=lambda i: head[i][0]):
+        columns = list(members)
+        room = sum(widths[i] for i in columns) + 2 * len(columns) - 2
+        place = str.ljust if columns[0] < 2 else str.rjust if len(columns) == 1 else str.center
+        first.append(place(what, room))
+    rule = "─" * (sum(widths[i] for i in kept) + 2 * len(kept) - 2)
+    out = [report.title, "", "  ".join(first).rstrip(), show([which for _, which in head])]
     out += [rule, *map(show, lines[:-1]), rule, show(lines[-1]), ""]
     for title, items in (("Accuracy", report.accuracy), ("Conditions", report.all_conditions)):
         if items:

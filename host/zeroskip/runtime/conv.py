@@ -1,20 +1,22 @@
-"""Running compiled convolutions on a device: activations in, exact 32-bit sums out."""
+"""Running compiled convolutions on a device: activations in, exact 32-bit sums or the next activations out."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ..errors import ConfigError, InputError
-from ..hardware.config import Config
-from ..hardware.packets import ACT_HEADER, FORMAT_S16, FORMAT_U8
-from .program import ConvPlan, Part
-from .stream import Program, Transfer, build, stream_beats
-from .tiling import View, choose_tile
+from ..hardware.packets import FORMAT_S16, FORMAT_U8
+from . import glue, stream, zena_stream
+from .bounds import intersections, multiplications
+from .hostops import Finish, Quant
+from .program import ConvPlan, blocks_of
+from .tiling import View
 
 _PROGRAM_BEATS = 1 << 22
 """A batch is run in shares whose programs take at most this many beats each (but at least one image)."""
 
-_ZERO_POINT = next(field.low for field in ACT_HEADER if field.name == "zero_point")
+_STREAMS = {"trident": stream, "zena": zena_stream}
+"""Engine -> the module that makes its packet streams and reads its sums."""
 
 
 def run_plan(device, plan: ConvPlan, x: np.ndarray):
@@ -32,44 +34,79 @@ def run_plan(device, plan: ConvPlan, x: np.ndarray):
         ConfigError: the device is another build than the plan is for.
         InputError: x has a wrong shape, type or range.
     """
+    _check_device(device, plan)
+    return _run(device, plan, x, *activation_format(*check_input(plan, x)))
+
+
+def run_layer(device, plan: ConvPlan, x: np.ndarray, quant: Quant, finish: Finish):
+    """Run a compiled convolution from activations to activations, finished by the device's glue where it can.
+
+    Args:
+        device, plan: as in :func:`run_plan`.
+        x: q (N, C, H, W) of type ``quant.dtype``.
+        finish: what becomes of the sums.
+
+    Returns:
+        q (N, K, OH, OW) of type ``finish.quant.dtype``, and the device's counters.
+
+    Raises:
+        ConfigError: the device is another build than the plan is for.
+        InputError: x has a wrong shape, type or range.
+    """
+    _check_device(device, plan)
+    if x.dtype == np.uint8 and quant.reach <= plan.act_max:
+        _check_shape(plan, x)
+        values, how = x, (FORMAT_U8, quant.zero_point)
+    else:
+        values = np.subtract(x, quant.zero_point, dtype=np.int16)
+        how = activation_format(*check_input(plan, values))
+    if glue.usable(device, plan):
+        return _run(device, plan, values, *how, finish)
+    sums, counters = _run(device, plan, values, *how)
+    return finish(sums), counters
+
+
+def _check_device(device, plan: ConvPlan) -> None:
     if device.config.hash != plan.config.hash:
         raise ConfigError(
             f"layer {plan.name!r} is compiled for configuration {plan.config.name!r}, the device is "
             f"{device.config.name!r}; they differ in {', '.join(plan.config.differences(device.config))}"
         )
-    low, high = check_input(plan, x)
-    images = x.shape[0]
-    act_format, zero_point = activation_format(low, high)
-    out_size = plan.output_size(*x.shape[2:])
-    sums = np.zeros((images, plan.weights.shape[0], *out_size), np.int32)
-    counters = None
+
+
+def _run(device, plan: ConvPlan, x: np.ndarray, act_format: int, zero_point: int, finish: Finish | None = None):
+    """Sums, or with ``finish`` results, and counters.  x: int16 without zero point, or uint8 with it."""
+    dtype = np.int32 if finish is None else finish.quant.dtype
+    found = np.zeros((len(x), plan.weights.shape[0], *plan.output_size(*x.shape[2:])), dtype)
+    counters, engine = None, _STREAMS[plan.config.engine]
+    compress = getattr(device, "compress", False)
+    options, execute = {}, {}
+    if finish is not None:
+        options = {"finish": finish, "compress": compress}
+        execute = {"most": True} if compress else {}
+    if plan.config.engine == "zena":  # its activations are always 16 bits, without zero point
+        x = x if x.dtype == np.int16 else np.subtract(x, zero_point, dtype=np.int16)
+        act_format, zero_point = FORMAT_S16, 0
     share = _share(plan, x.shape, act_format)
-    for first in range(0, images, share):
+    for first in range(0, len(x), share):
         some = x[first : first + share]
         image = column_image(plan, some, act_format, zero_point)
-        for program in programs(plan, some.shape, act_format):
-            rectangles = []
-            for transfer in program.transfers:
-                out, found = device.execute(_filled(plan.config, transfer, image, zero_point), transfer.out_beats)
-                counters = found if counters is None else counters + found
-                rectangles.append(_rectangles(plan.config, program, transfer, out))
-            _add(sums[first : first + share], program, _joined(program, rectangles))
-    return sums, counters
+        for program in programs(plan, some.shape, act_format, finish is not None):
+            outs = []
+            for words, out_beats in engine.transfers(plan, program, image, zero_point, **options):
+                out, counted = device.execute(words, out_beats, **execute)
+                counters = counted if counters is None else counters + counted
+                outs.append(out)
+            _add(found[first : first + share], program, engine.collect(plan.config, program, outs, **options))
+    return found, counters
 
 
 def check_input(plan: ConvPlan, x: np.ndarray) -> tuple[int, int]:
     """Check a layer's input; returns its smallest and largest value (at most 0, at least 0)."""
-    channels = plan.weights.shape[1] * plan.groups
     where = f"layer {plan.name!r}: input"
     if not isinstance(x, np.ndarray) or x.dtype != np.int16:
         raise InputError(f"{where} of type {getattr(x, 'dtype', type(x).__name__)}; accepted: int16 array")
-    if x.ndim != 4 or x.shape[1] != channels or 0 in x.shape:
-        raise InputError(f"{where} of shape {x.shape}; accepted: (N, {channels}, H, W), none of them 0")
-    if min(plan.output_size(*x.shape[2:])) < 1:
-        raise InputError(
-            f"{where} of {x.shape[2]}x{x.shape[3]} pixels with padding {plan.padding}; accepted: maps the kernel "
-            f"{plan.weights.shape[2]}x{plan.weights.shape[3]} with dilation {plan.dilation} fits into"
-        )
+    _check_shape(plan, x)
     low, high, limit = min(int(x.min()), 0), max(int(x.max()), 0), plan.act_max
     if low < -limit or high > limit:
         raise InputError(
@@ -79,13 +116,52 @@ def check_input(plan: ConvPlan, x: np.ndarray) -> tuple[int, int]:
     return low, high
 
 
+def _check_shape(plan: ConvPlan, x: np.ndarray) -> None:
+    channels = plan.weights.shape[1] * plan.groups
+    where = f"layer {plan.name!r}: input"
+    if x.ndim != 4 or x.shape[1] != channels or 0 in x.shape:
+        raise InputError(f"{where} of shape {x.shape}; accepted: (N, {channels}, H, W), none of them 0")
+    if min(plan.output_size(*x.shape[2:])) < 1:
+        raise InputError(
+            f"{where} of {x.shape[2]}x{x.shape[3]} pixels with padding {plan.padding}; accepted: maps the kernel "
+            f"{plan.weights.shape[2]}x{plan.weights.shape[3]} with dilation {plan.dilation} fits into"
+        )
+
+
 def activation_format(low: int, high: int) -> tuple[int, int]:
     """Smallest ACT format for values in [low, high], which includes 0: (format, zero point)."""
     return (FORMAT_U8, -low) if high - low <= 255 else (FORMAT_S16, 0)
 
 
+def layer_format(x: np.ndarray, quant: Quant) -> int:
+    """ACT format in which :func:`run_layer` sends x."""
+    if x.dtype == np.uint8:
+        return FORMAT_U8
+    zero = quant.zero_point
+    return activation_format(min(int(x.min()) - zero, 0), max(int(x.max()) - zero, 0))[0]
+
+
+def bounds(plan: ConvPlan, x: np.ndarray, quant: Quant) -> dict[str, float]:
+    """Cycles of perfect hardware for a batch.
+
+    Args:
+        x: q (N, C, H, W) of type ``quant.dtype``, as :func:`run_layer` takes it.
+
+    Returns:
+        ``ideal_cycles``: trident: as :func:`expected`; zena: the intersection bound, products of non-zero weights and
+        non-zero activations over the PEs.  ``dense_cycles``: trident: as :func:`expected`; zena: all products.
+    """
+    if plan.config.engine == "zena":
+        pes = plan.config.macs
+        return {
+            "ideal_cycles": intersections(plan, x != quant.zero_point) / pes,
+            "dense_cycles": multiplications(plan, len(x), *x.shape[2:]) / pes,
+        }
+    return expected(plan, len(x), *x.shape[2:], layer_format(x, quant))
+
+
 def expected(plan: ConvPlan, images: int, height: int, width: int, act_format: int = FORMAT_U8) -> dict[str, float]:
-    """What a batch of maps takes, without running it.
+    """What a batch of maps takes on trident, without running it.
 
     Returns:
         ``step_cycles``: steps times pixels without activation skip; ``dense_cycles``: the same for the dense
@@ -97,7 +173,7 @@ def expected(plan: ConvPlan, images: int, height: int, width: int, act_format: i
     for first in range(0, images, share):
         view = plan.view(min(share, images - first), height, width)
         for part in plan.parts:
-            tile = choose_tile(plan.config, view, part.layout, part.steps, act_format)
+            tile = stream.tile_of(plan, part, view, act_format)
             pixel_groups = tile.groups * tile.height * tile.width
             found["step_cycles"] += float(part.steps.sum()) * pixel_groups
             found["dense_cycles"] += float(part.dense.sum()) * pixel_groups
@@ -105,49 +181,43 @@ def expected(plan: ConvPlan, images: int, height: int, width: int, act_format: i
     return found
 
 
-def programs(plan: ConvPlan, shape: tuple[int, ...], act_format: int) -> tuple[Program, ...]:
+def programs(plan: ConvPlan, shape: tuple[int, ...], act_format: int, finish: bool = False) -> tuple:
     """The programs of a plan's parts for a batch of this shape; the last ones built are kept."""
-    key = (shape, act_format)
+    key = (shape, act_format, finish)
     if key not in plan._programs:
         images, _, height, width = shape
         view = plan.view(images, height, width)
         pixels, count = _pixel_map(plan, view, images, height, width)
         blocks = sum(blocks_of(plan))
+        engine = _STREAMS[plan.config.engine]
+        options = {"finish": True} if finish else {}
+        tiles = [engine.tile_of(plan, part, view, act_format) for part in plan.parts]
         built = tuple(
-            build(
-                plan, part, view, choose_tile(plan.config, view, part.layout, part.steps, act_format), pixels,
-                (count, blocks), act_format,
-            )
-            for part in plan.parts
-        )  # fmt: skip
+            engine.build(plan, part, view, tile, pixels, (count, blocks), act_format, **options)
+            for part, tile in zip(plan.parts, tiles, strict=True)
+        )
         while len(plan._programs) > 1:  # a batch may end in a smaller share: two kinds are in turn
             plan._programs.pop(next(iter(plan._programs)))
         plan._programs[key] = built
     return plan._programs[key]
 
 
-def blocks_of(plan: ConvPlan) -> list[int]:
-    """Channel blocks of each group of channels."""
-    channels, lanes = plan.weights.shape[1], plan.config.lanes
-    if plan.blocking == "packed":
-        return [-(-channels * plan.groups // lanes)]
-    if plan.blocking == "folded":
-        channels *= plan.weights.shape[2] * plan.weights.shape[3]
-    return [-(-channels // lanes)] * plan.groups
-
-
 def column_image(plan: ConvPlan, x: np.ndarray, act_format: int, zero_point: int) -> np.ndarray:
-    """The input as stream beats: uint64 ((pixels + 1) * blocks, beats of a column); the last pixel is zero."""
+    """The input as stream beats: uint64 ((pixels + 1) * blocks, beats of a column); the last pixel is zero.
+
+    x: int16 without its zero point, or uint8 with ``zero_point`` in it.
+    """
     config, groups = plan.config, blocks_of(plan)
+    inside = zero_point if x.dtype == np.uint8 else 0
     if plan.blocking == "folded":
-        x = _fold(plan, x)
+        x = _fold(plan, x, inside)
     images, channels, height, width = x.shape
     count, lanes = images * height * width, config.lanes
     dtype, beats = np.dtype(np.int16 if act_format else np.uint8), config.column_beats(act_format)
     filled = np.full((count + 1, len(groups), groups[0] * lanes), zero_point, dtype)
     inner = filled[:-1].reshape(images, height, width, len(groups), -1)[..., : channels // len(groups)]
     values = x.reshape(images, len(groups), -1, height, width).transpose(0, 3, 4, 1, 2)
-    np.add(values, zero_point, out=inner, casting="unsafe")
+    np.add(values, zero_point - inside, out=inner, casting="unsafe")
     columns = filled.reshape(-1, lanes)
     if lanes * dtype.itemsize < beats * 8:
         padded = np.zeros((len(columns), beats * 8 // dtype.itemsize), dtype)
@@ -156,12 +226,12 @@ def column_image(plan: ConvPlan, x: np.ndarray, act_format: int, zero_point: int
     return columns.view(np.uint64)
 
 
-def _fold(plan: ConvPlan, x: np.ndarray) -> np.ndarray:
-    """im2col: (N, C, H, W) to (N, C * R * S, OH, OW), channel slowest."""
+def _fold(plan: ConvPlan, x: np.ndarray, zero: int) -> np.ndarray:
+    """im2col: (N, C, H, W) to (N, C * R * S, OH, OW), channel slowest; padded with ``zero``."""
     top, left, bottom, right = plan.padding
     rows, columns = plan.output_size(*x.shape[2:])
     taps = plan.weights.shape[2:]
-    x = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    x = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=zero)
     n, c, h, w = x.strides
     view = np.lib.stride_tricks.as_strided(
         x,
@@ -195,63 +265,22 @@ def _pixel_map(plan: ConvPlan, view: View, images: int, height: int, width: int)
 def _share(plan: ConvPlan, shape: tuple[int, ...], act_format: int) -> int:
     """Images to run at a time."""
     images, _, height, width = shape
+    engine = _STREAMS[plan.config.engine]
 
     def largest(count: int) -> int:
         view = plan.view(count, height, width)
-        return max(_beats(plan, part, view, act_format) for part in plan.parts)
+        tiles = (engine.tile_of(plan, part, view, act_format) for part in plan.parts)
+        return max(engine.stream_beats(plan, p, t, act_format) for p, t in zip(plan.parts, tiles, strict=True))
 
     while images > 1 and largest(images) > _PROGRAM_BEATS:
         images = -(-images // 2)
     return images
 
 
-def _beats(plan: ConvPlan, part: Part, view: View, act_format: int) -> int:
-    tile = choose_tile(plan.config, view, part.layout, part.steps, act_format)
-    return stream_beats(plan.config, part, tile, act_format)
-
-
-def _filled(config: Config, transfer: Transfer, image: np.ndarray, zero_point: int) -> np.ndarray:
-    """A transfer's stream with its activations."""
-    words = transfer.words.copy()
-    words[transfer.headers] |= np.uint64(zero_point << _ZERO_POINT)
-    for beat in range(image.shape[1]):
-        words[transfer.position + beat] = image[:, beat].take(transfer.source)
-    return words
-
-
-def _rectangles(config: Config, program: Program, transfer: Transfer, out: np.ndarray) -> np.ndarray:
-    """A transfer's sums by rectangle: int32 (rectangles, runs, M, height, width)."""
-    tile, filters = program.tile, config.filters
-    runs = transfer.runs[1] - transfer.runs[0]
-    groups = transfer.groups[1] - transfer.groups[0]
-    full = groups if transfer.last_wgs == config.wgs else groups - 1
-    found, at = [], 0
-    for count, wgs in ((full, config.wgs), (groups - full, transfer.last_wgs)):
-        beats = -(-wgs * filters // 2)
-        size = count * runs * tile.height * tile.width * beats
-        sums = out[at : at + size].view(np.int32).reshape(count, runs, tile.height, tile.width, 2 * beats)
-        sums = sums[..., : wgs * filters].reshape(count, runs, tile.height, tile.width, wgs, filters)
-        found.append(sums.transpose(0, 4, 1, 5, 2, 3).reshape(count * wgs, runs, filters, tile.height, tile.width))
-        at += size
-    return np.concatenate(found)
-
-
-def _joined(program: Program, rectangles: list[np.ndarray]) -> np.ndarray:
-    """All transfers' rectangles: int32 (rectangles, E * M, height, width)."""
-    if program.transfers[0].runs == (0, len(program.part.steps)):
-        joined = np.concatenate(rectangles)
-    else:  # a tile group's runs are spread over several transfers
-        pieces = len(rectangles) // program.tile.groups
-        joined = np.concatenate(
-            [np.concatenate(rectangles[at : at + pieces], axis=1) for at in range(0, len(rectangles), pieces)]
-        )
-    return joined.reshape(len(joined), -1, *joined.shape[3:])
-
-
-def _add(sums: np.ndarray, program: Program, rectangles: np.ndarray) -> None:
-    """Add a part's sums to the layer's, without what lies beyond the edges of the map."""
+def _add(sums: np.ndarray, program, rectangles: np.ndarray) -> None:
+    """Add a part's sums (rectangles, outputs, height, width) to the layer's, without what lies beyond its edges."""
     view, tile = program.view, program.tile
-    filters = program.part.filters.ravel()
+    filters = program.part.outputs
     used = filters >= 0
     maps = rectangles[:, used].reshape(view.images, tile.rows, tile.columns, -1, tile.height, tile.width)
     maps = maps.transpose(3, 0, 1, 4, 2, 5).reshape(-1, view.images, tile.rows * tile.height, tile.columns * tile.width)

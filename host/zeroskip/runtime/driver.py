@@ -13,12 +13,13 @@ from ..hardware.config import Config
 from ..hardware.packets import decode
 from ..hardware.registers import BY_NAME, COUNTER_MAX, COUNTER_NAMES, ERRORS, config_words
 from .counters import Counters
-from .pynq_import import import_pynq, quiet
+from .pynq_import import import_pynq, pynq_errors, quiet, reason
 
 BEAT_BYTES = 8
 
 _ENGINE_VLNV = "zeroskip:zeroskip:zeroskip_core"
 _DMA_VLNV = "xilinx.com:ip:axi_dma"
+_GLUE = ("act_expand", "act_finish")
 
 # AXI DMA, direct register mode (PG021).
 _MM2S, _S2MM = 0x00, 0x30
@@ -48,13 +49,27 @@ class Accelerator:
         bitstream: path given to ``pynq.Overlay``.
         device: pynq device to load it on; None for pynq's own.
         timeout: seconds without progress after which a run is given up.
+        glue: True: the hardware must have the HLS kernels around the engine; False: they are not used;
+            None: they are used where the hardware has them.
+
+    Attributes:
+        glue: the engine's results may be requantised, and activations compressed, by hardware.
+        compress: send and receive activations zero-compressed; set it where the memory is the bottleneck.
 
     Raises:
-        ConfigError: the hardware is another one; the message names the fields that differ.
+        ConfigError: the hardware is another one; the message names what differs.
         DeviceError: the hardware is not a zeroskip accelerator or does not answer.
     """
 
-    def __init__(self, kind: str, config: Config, bitstream: str, device: Any = None, timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        kind: str,
+        config: Config,
+        bitstream: str,
+        device: Any = None,
+        timeout: float = 10.0,
+        glue: bool | None = None,
+    ) -> None:
         if not timeout > 0:
             raise InputError(f"timeout = {timeout!r}; accepted: a number of seconds above 0")
         self.kind = kind
@@ -67,9 +82,12 @@ class Accelerator:
             self._engine = self._ip(_ENGINE_VLNV)
             self._dma = self._ip(_DMA_VLNV)
         self._target = self.overlay.device
+        self._remote = self._target.has_capability("REMOTE")
         self._buffers: dict[str, Any] = {}
         self._closed = False
         self._identify()
+        self.glue = self._find_glue(glue)
+        self.compress = False
         self.reset()
 
     def _ip(self, vlnv: str) -> Any:
@@ -78,9 +96,21 @@ class Accelerator:
             raise DeviceError(f"the overlay has {len(names)} IPs of type {vlnv}; needed: exactly one")
         return getattr(self.overlay, names[0])
 
+    def _find_glue(self, wanted: bool | None) -> bool:
+        """Whether the hardware has the glue and it may be used; it has no registers, only a place in the design."""
+        found = [getattr(block, "vlnv", None) for block in self.overlay.systemgraph.blocks.values()]
+        found = [vlnv.name for vlnv in found if vlnv is not None and vlnv.vendor == "zeroskip"]
+        missing = [name for name in _GLUE if name not in found]
+        if wanted and missing:
+            raise ConfigError(
+                f"the hardware has no {' and no '.join(missing)}, which glue=True asks for. Load a bitstream that was built with the glue, or open the device with glue=False"
+            )
+        return wanted is not False and not missing
+
     # -- registers -------------------------------------------------------------------------------
     def _read(self, name: str) -> int:
-        return self._engine.mmio.read(BY_NAME[name].offset)
+        # pynq.remote carries registers as signed numbers.
+        return self._engine.mmio.read(BY_NAME[name].offset) & 0xFFFF_FFFF
 
     def _control(self, field: str) -> None:
         fields = BY_NAME["CONTROL"].fields
@@ -98,7 +128,7 @@ class Accelerator:
         differing = []
         if found["VERSION"] != expected["VERSION"]:
             differing.append(f"version = {found['VERSION']} in hardware, {expected['VERSION']} expected")
-        for name in ("CONFIG0", "CONFIG1"):
+        for name in ("CONFIG0", "CONFIG1", "CONFIG2"):
             here, wanted = (decode(BY_NAME[name].fields, words[name]) for words in (found, expected))
             for field, value in wanted.items():
                 if here[field] != value:
@@ -120,24 +150,26 @@ class Accelerator:
     # -- buffers ---------------------------------------------------------------------------------
     def _buffer(self, name: str, beats: int) -> Any:
         """The first ``beats`` words of a buffer that is kept between runs and grown when needed."""
+        # Behind the network a part of a buffer cannot be flushed or invalidated: there it has the size it is used with.
+        exact = self._remote
         buffer = self._buffers.get(name)
-        if buffer is None or buffer.size < beats:
+        if buffer is None or (buffer.size != beats if exact else buffer.size < beats):
             self._buffers.pop(name, None)
             del buffer
-            size = max(beats, 512)
+            size = beats if exact else max(beats, 512)
             pynq = import_pynq()
             try:
                 with quiet():
                     buffer = pynq.allocate((size,), dtype=np.uint64, target=self._target)
-            except (MemoryError, RuntimeError, OSError) as error:
+            except (MemoryError, *pynq_errors()) as error:
                 raise DeviceError(
-                    f"no contiguous memory for {size * BEAT_BYTES} bytes ({error}); "
+                    f"no contiguous memory for {size * BEAT_BYTES} bytes ({reason(error)}); "
                     "close other overlays or send less at once"
                 ) from error
             # No dirty cache line of the allocation may later be written over the DMA's data.
             buffer.flush()
             self._buffers[name] = buffer
-        return buffer[:beats]
+        return buffer if exact else buffer[:beats]
 
     # -- runs ------------------------------------------------------------------------------------
     @property
@@ -145,15 +177,16 @@ class Accelerator:
         """Largest number of 64-bit words one transfer can move in either direction."""
         return self._dma.buffer_max_size // BEAT_BYTES
 
-    def execute(self, words: np.ndarray, out_beats: int) -> tuple[np.ndarray, Counters]:
+    def execute(self, words: np.ndarray, out_beats: int, *, most: bool = False) -> tuple[np.ndarray, Counters]:
         """Send a packet stream and receive its sums.
 
         Args:
             words: uint64 (n,), whole packets; the last RUN carries ``last``.
             out_beats: 64-bit words of sums that the stream makes.
+            most: it may also make fewer: compressed results.
 
         Returns:
-            uint64 (out_beats,) and the counters of this run.
+            uint64 (out_beats,) or, with ``most``, as many as came, and the counters of this run.
 
         Raises:
             InputError: not such an array, or more than one transfer can move.
@@ -182,14 +215,16 @@ class Accelerator:
             self._dma.sendchannel.transfer(source)
             self._wait()
             moved = self._dma.mmio.read(_S2MM + _LENGTH)
-            if moved != target.nbytes:
+            if moved != target.nbytes and not (most and 0 < moved < target.nbytes):
                 raise DeviceError(f"{moved} bytes of sums came, {target.nbytes} were expected; {self._state()}")
             counters = self._counters()
-        except BaseException:
+            target.invalidate()
+        except BaseException as error:
             self._recover()
+            if self._remote and isinstance(error, pynq_errors()):
+                raise DeviceError(f"the {self.kind} stopped answering during a run: {reason(error)}") from error
             raise
-        target.invalidate()
-        return np.array(target), counters
+        return np.array(target[: moved // BEAT_BYTES]), counters
 
     def _wait(self) -> None:
         """Wait until both channels are idle, as long as there is progress."""
@@ -250,10 +285,12 @@ class Accelerator:
             DeviceTimeout: the DMA does not come out of its reset.
         """
         mmio = self._dma.mmio
-        # The DMA first, so that no word of the old stream follows the engine's reset.
-        mmio.write(_MM2S + _DMACR, _RESET)
-        self._until(lambda: not (mmio.read(_MM2S + _DMACR) | mmio.read(_S2MM + _DMACR)) & _RESET, "leave its reset")
-        self._control("reset")
+        # The DMA first, so that no word of the old stream follows the engine's reset.  Its reset is also the glue's,
+        # which may hold words for the engine, and the engine words for the glue: hence twice.
+        for _ in range(2 if self.glue else 1):
+            mmio.write(_MM2S + _DMACR, _RESET)
+            self._until(lambda: not (mmio.read(_MM2S + _DMACR) | mmio.read(_S2MM + _DMACR)) & _RESET, "leave its reset")
+            self._control("reset")
         for channel, base in ((self._dma.sendchannel, _MM2S), (self._dma.recvchannel, _S2MM)):
             mmio.write(base + _DMACR, _RUN)
             self._until(lambda base=base: not mmio.read(base + _DMASR) & _HALTED, "start")

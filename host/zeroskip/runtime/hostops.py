@@ -124,6 +124,29 @@ def _round_shift(product: np.ndarray, shift, quant: Quant, low: int | None, high
     return np.clip(product, low, high, out=product).astype(quant.dtype)
 
 
+@dataclass(frozen=True, eq=False)
+class Finish:
+    """What becomes of a convolution's sums: bias, then :func:`requantise`.
+
+    Args:
+        bias, multiplier, shift: integers (K,), of every filter.
+        quant: of the result.
+        low, high: saturation bounds on q (a fused ReLU or clip).
+    """
+
+    bias: np.ndarray
+    multiplier: np.ndarray
+    shift: np.ndarray
+    quant: Quant
+    low: int
+    high: int
+
+    def __call__(self, sums: np.ndarray) -> np.ndarray:
+        """Sums int32 (N, K, OH, OW) to q of the same shape."""
+        bias, multiplier, shift = (a.reshape(1, -1, 1, 1) for a in (self.bias, self.multiplier, self.shift))
+        return requantise(sums.astype(np.int64) + bias, multiplier, shift, self.quant, self.low, self.high)
+
+
 def add(a, b, a_quant: Quant, b_quant: Quant, multipliers, shift: int, quant: Quant, low=None, high=None) -> np.ndarray:
     """Sum (a negative multiplier: difference) of two tensors with different scales, rounded once.
 

@@ -41,8 +41,9 @@ class LayerResult:
         zero, non_outlier, outlier: shares of the weights.
         act_zeros: share of exact zeros among the input activations.
         counters: the engine's.
-        ideal_cycles: every MAC busy in every cycle with non-zero weights, two non-outliers at a time.
-        dense_cycles: steps of the dense schedule, times pixel groups.
+        ideal_cycles: every MAC busy in every cycle with non-zero weights, two non-outliers at a time; zena: every PE
+            busy with a product of two non-zeros.
+        dense_cycles: steps of the dense schedule, times pixel groups; zena: all products over the PEs.
     """
 
     name: str
@@ -136,8 +137,7 @@ class Model:
             DeviceError: the device reports an error or does not answer.
         """
         images = self._check_images(images)
-        if dev.config.hash != self.config.hash:
-            raise ConfigError(_difference(self.config, dev.config))
+        self.check_config(dev.config)
         run = _Run(self, dev, -(-len(images) // self._chunk), progress)
         integers = self._forward(images, run.convolve)
         if progress:
@@ -152,9 +152,9 @@ class Model:
         """The integers behind :meth:`reference`."""
         from ..models.reference import conv2d
 
-        def convolve(node: Node, x: np.ndarray) -> np.ndarray:
-            plan = node.plan
-            return conv2d(x, plan.weights, plan.stride, plan.padding, plan.dilation, plan.groups)
+        def convolve(node: Node, x: np.ndarray, quant: hostops.Quant, finish: hostops.Finish) -> np.ndarray:
+            plan, signed = node.plan, np.subtract(x, quant.zero_point, dtype=np.int16)
+            return finish(conv2d(signed, plan.weights, plan.stride, plan.padding, plan.dilation, plan.groups))
 
         return self._forward(self._check_images(images), convolve)
 
@@ -203,6 +203,15 @@ class Model:
         return hostops.softmax(real, last.attrs["axis"] + 1) if last and last.op == "softmax" else real
 
     # -- integrity and files -------------------------------------------------------------------------
+    def check_config(self, config: Config) -> None:
+        """Check that a build is the one the model was compiled for.
+
+        Raises:
+            ConfigError: another hardware, naming the fields that differ.
+        """
+        if config.hash != self.config.hash:
+            raise ConfigError(_difference(self.config, config))
+
     def check(self) -> None:
         """Check that every node fits its tensors and the build.
 
@@ -249,27 +258,26 @@ class _Run:
         self.done = 0
         self.entries: dict[str, dict] = {}
 
-    def convolve(self, node: Node, x: np.ndarray) -> np.ndarray:
+    def convolve(self, node: Node, x: np.ndarray, quant: hostops.Quant, finish: hostops.Finish) -> np.ndarray:
         if self.progress:
             self.progress(self.done, self.total, node.name)
         self.done += 1
         try:
-            sums, counters = conv.run_plan(self.dev, node.plan, x)
+            y, counters = conv.run_layer(self.dev, node.plan, x, quant, finish)
         except DeviceError as error:
             raise type(error)(f"layer {node.name!r}: {error}") from error
         entry = self.entries.get(node.output)
         if entry is None:
-            entry = self.entries[node.output] = {"x": x.shape[1:], "y": sums.shape[1:], "counters": Counters.zero()}
+            entry = self.entries[node.output] = {"x": x.shape[1:], "y": y.shape[1:], "counters": Counters.zero()}
             entry |= dict.fromkeys(("macs", "elements", "zeros", "ideal", "dense"), 0)
-        act_format, _ = conv.activation_format(min(0, int(x.min())), max(0, int(x.max())))
-        bounds = conv.expected(node.plan, len(x), *x.shape[2:], act_format)
+        bounds = conv.bounds(node.plan, x, quant)
         entry["counters"] += counters
-        entry["macs"] += sums.size * node.plan.weights[0].size
+        entry["macs"] += y.size * node.plan.weights[0].size
         entry["elements"] += x.size
-        entry["zeros"] += x.size - np.count_nonzero(x)
+        entry["zeros"] += np.count_nonzero(x == quant.zero_point)
         entry["ideal"] += bounds["ideal_cycles"]
         entry["dense"] += bounds["dense_cycles"]
-        return sums
+        return y
 
     def results(self) -> list[LayerResult]:
         return [self._result(node, self.entries[node.output]) for node in self.layers]

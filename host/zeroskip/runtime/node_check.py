@@ -183,7 +183,9 @@ def _softmax(node: Node, x: Tensor, y: Tensor) -> tuple[int, ...]:
     _need(0 <= axis < len(x.shape), f"axis {axis}")
     if node.op == "integer_softmax":
         table, levels = node.arrays["table"], node.arrays["levels"]
-        _need(x.shape[axis] <= SOFTMAX_AXIS and table.shape == (x.quant.high - x.quant.low + 1,), "a table that differs")
+        _need(
+            x.shape[axis] <= SOFTMAX_AXIS and table.shape == (x.quant.high - x.quant.low + 1,), "a table that differs"
+        )
         _need(table.min() >= 0 and table[0] > 0 and table.max() <= SOFTMAX_ONE, "exponentials out of range")
         _need(levels.shape == (1,) and 1 <= levels[0] < 2**40, "levels out of range")
     return x.shape

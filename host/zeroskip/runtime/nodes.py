@@ -38,8 +38,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from . import hostops
-from .hostops import Quant
+from .hostops import Finish, Quant
 from .program import ConvPlan
+
 
 @dataclass(frozen=True)
 class Tensor:
@@ -63,8 +64,8 @@ class Node:
     plan: ConvPlan | None = None
 
 
-Convolve = Callable[[Node, np.ndarray], np.ndarray]
-"""(node, int16 (N, C, H, W)) -> int32 sums (N, K, OH, OW): the engine, or the golden model."""
+Convolve = Callable[[Node, np.ndarray, Quant, Finish], np.ndarray]
+"""(node, q of the input (N, C, H, W), its quant, finish) -> q (N, K, OH, OW): the engine, or the golden model."""
 
 
 def compute(node: Node, tensors: Mapping[str, Tensor], inputs: list[np.ndarray], convolve: Convolve) -> np.ndarray:
@@ -76,12 +77,9 @@ def compute(node: Node, tensors: Mapping[str, Tensor], inputs: list[np.ndarray],
 
 
 def _conv(node: Node, tensors, x: np.ndarray, quant: Quant, convolve: Convolve) -> np.ndarray:
-    a, arrays = node.attrs, node.arrays
-    signed = np.subtract(x, tensors[node.inputs[0]].quant.zero_point, dtype=np.int16)
-    sums = convolve(node, signed if x.ndim == 4 else signed[:, :, None, None]).astype(np.int64)
-    bias, multiplier, shift = (arrays[key].reshape(1, -1, 1, 1) for key in ("bias", "multiplier", "shift"))
-    sums += bias
-    y = hostops.requantise(sums, multiplier, shift, quant, a["low"], a["high"])
+    arrays, x_quant = node.arrays, tensors[node.inputs[0]].quant
+    finish = Finish(arrays["bias"], arrays["multiplier"], arrays["shift"], quant, *_bounds(node))
+    y = convolve(node, x if x.ndim == 4 else x[:, :, None, None], x_quant, finish)
     return y.reshape(len(x), *tensors[node.output].shape)
 
 

@@ -1,18 +1,22 @@
 """Compiled convolutions: what the workstation makes and the board runs.
 
-A :class:`ConvPlan` holds the schedules of a layer and nothing that depends on a map's size.  A layer whose
-columns or steps exceed the build's memories is cut into parts by channel blocks; the host adds their sums.
+A :class:`ConvPlan` holds the schedules (trident) or jobs (zena) of a layer and nothing that depends on a map's
+size.  A layer that exceeds the build's memories is cut into parts; the host adds their sums.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
 from ..errors import FileFormatError
 from ..hardware.config import Config
+from ..hardware.packets import MIN_CHUNKS
+from .modes import MODES
 from .tiling import Layout, View
 
 BLOCKINGS = ("channels", "packed", "folded")
@@ -24,9 +28,13 @@ BLOCKINGS = ("channels", "packed", "folded")
 """
 
 
+FIRST, FINAL = 1, 2
+"""Flags of a job: its sums begin at zero; its sums are sent."""
+
+
 @dataclass(frozen=True)
 class Part:
-    """The schedules of some filter groups over some channel blocks; E runs, S steps in all.
+    """Trident: the schedules of some filter groups over some channel blocks; E runs, S steps in all.
 
     Attributes:
         block0: the first channel block, of the layer's.
@@ -48,15 +56,105 @@ class Part:
     slots: np.ndarray
     words: np.ndarray
 
+    @property
+    def outputs(self) -> np.ndarray:
+        """int32 (E * M,), the filter of every sum of a pixel, -1 where there is none."""
+        return self.filters.ravel()
 
-_ARRAYS = {
-    "filters": (np.int32, 2),
-    "steps": (np.int32, 1),
-    "dense": (np.int32, 1),
-    "ideal": (np.float64, 1),
-    "slots": (np.int32, 2),
-    "words": (np.uint64, 2),
-}
+
+    ARRAYS: ClassVar = {
+        "filters": (np.int32, 2),
+        "steps": (np.int32, 1),
+        "dense": (np.int32, 1),
+        "ideal": (np.float64, 1),
+        "slots": (np.int32, 2),
+        "words": (np.uint64, 2),
+    }
+
+    def check(self, plan: ConvPlan, need: Callable) -> None:
+        """Call ``need(condition, what)`` for everything that a well-formed stream depends on."""
+        config, runs, steps = plan.config, len(self.steps), int(self.steps.sum())
+        need(self.filters.shape == (runs, config.filters), f"filters of shape {self.filters.shape}")
+        need(runs and self.steps.min() >= 1 and self.steps.max() <= config.steps, "steps of a run")
+        need(self.dense.shape == self.ideal.shape == (runs,), "dense or ideal of a wrong length")
+        need(self.slots.shape == (steps, config.window), f"slots of shape {self.slots.shape}")
+        need(self.words.shape == (steps, config.step_beats), f"words of shape {self.words.shape}")
+        need(self.slots.min() >= -1, "a slot refers to no column")
+        need(self.slots.max() < plan.taps * self.layout.blocks, "a slot refers to no column")
+        need(self.filters.min() >= -1 and self.filters.max() < len(plan.weights), "a filter out of range")
+
+
+@dataclass(frozen=True)
+class JobPart:
+    """Zena: the jobs of some filters over all their channel blocks, for one tile; J jobs in stream order.
+
+    A channel tile is ``layout.blocks`` channel blocks, loaded together; a job is one kernel tile (some of its
+    chunks) of the PEs of one sub-WG.  Partial sums stay in the PEs from a filter's first job to its final one.
+
+    Attributes:
+        block0: the first channel block, of the layer's.
+        layout: where a channel tile's columns lie in memory.
+        tiles: int32 (T,), first block of every channel tile, counted from ``block0``.
+        tile, sub_wg, slot, flags, chunks, beats: int32 (J,), of every job: channel tile (ascending), sub-WG, slot of
+            partial sums (times the pixels of a tile: their place), FIRST and FINAL, chunks, beats of kernel data.
+        kernels: int32 (J, sub_filters), the filter of each PE, -1: none.
+        columns: int32, the chunks of all jobs: column (r * S + s) * blocks + block, -1: an empty chunk.
+        words: uint64, the kernel data of all jobs.
+        busy: float64 (1,), expected cycles of a pixel, all jobs of the sub-WG that has most to do.
+        dense: float64 (1,), cycles of a pixel if no zero were skipped and the PEs were always busy.
+    """
+
+    block0: int
+    layout: Layout
+    tiles: np.ndarray
+    tile: np.ndarray
+    sub_wg: np.ndarray
+    slot: np.ndarray
+    flags: np.ndarray
+    chunks: np.ndarray
+    beats: np.ndarray
+    kernels: np.ndarray
+    columns: np.ndarray
+    words: np.ndarray
+    busy: np.ndarray
+    dense: np.ndarray
+
+    ARRAYS: ClassVar = {
+        **dict.fromkeys(("tiles", "tile", "sub_wg", "slot", "flags", "chunks", "beats", "columns"), (np.int32, 1)),
+        "kernels": (np.int32, 2),
+        "words": (np.uint64, 1),
+        "busy": (np.float64, 1),
+        "dense": (np.float64, 1),
+    }
+
+    @property
+    def outputs(self) -> np.ndarray:
+        """int32 (final jobs * PEs,), the filter of every sum of a pixel, -1 where there is none."""
+        return self.kernels[self.flags & FINAL != 0].ravel()
+
+    @property
+    def rounds(self) -> int:
+        """Slots of partial sums a PE needs."""
+        return int(self.slot.max()) + 1
+
+    def check(self, plan: ConvPlan, need: Callable) -> None:
+        """Call ``need(condition, what)`` for everything that a well-formed stream depends on."""
+        config, jobs = plan.config, len(self.tile)
+        arrays = (self.sub_wg, self.slot, self.flags, self.chunks, self.beats)
+        need(jobs and all(array.shape == (jobs,) for array in arrays), "jobs of different numbers")
+        need(self.kernels.shape == (jobs, config.sub_filters), "a job for other than its PEs")
+        need(self.tiles.size and self.tiles.min() >= 0, "channel tiles")
+        need(self.tile[0] == 0 and set(np.diff(self.tile).tolist()) <= {0, 1}, "channel tiles out of order")
+        need(self.tile[-1] == len(self.tiles) - 1, "a channel tile without jobs")
+        need(self.sub_wg.min() >= 0 and self.sub_wg.max() < config.sub_wgs, "a sub-WG out of range")
+        need(0 <= self.slot.min() <= self.slot.max() < config.psums, "a slot out of range")
+        need(self.chunks.min() >= MIN_CHUNKS and self.chunks.max() <= config.steps, "chunks of a job")
+        need(self.columns.shape == (self.chunks.sum(),) and self.columns.min() >= -1, "a chunk refers to no column")
+        need(self.columns.max() < plan.taps * self.layout.blocks, "a chunk refers to no column")
+        need(self.beats.min() >= config.sub_filters // 4 and self.words.shape == (self.beats.sum(),), "kernel data")
+        need(self.kernels.min() >= -1 and self.kernels.max() < len(plan.weights), "a filter out of range")
+        need((self.flags & ~(FIRST | FINAL) == 0).all() and self.flags[-1] & FINAL, "the last job is not final")
+        need(self.busy.shape == self.dense.shape == (1,) and self.busy[0] >= 0 <= self.dense[0], "busy or dense")
 
 
 @dataclass(frozen=True)
@@ -66,12 +164,12 @@ class ConvPlan:
     Attributes:
         name: the layer, for messages.
         config: the build it is compiled for.
-        weights: int8 (K, C / groups, R, S), the weights that are computed (after clipping).
+        weights: int8 or int16 (K, C / groups, R, S), the weights that are computed (after clipping).
         stride, padding (top, left, bottom, right), dilation, groups: of the layer.
-        mode: ``dense``, ``zero_skip`` or ``combined``.
-        activation_skip: the online scheduler drops dead steps.
+        mode: what is skipped: one of the engine's ``MODES``.
+        activation_skip: trident: the online scheduler drops dead steps.
         blocking: one of :data:`BLOCKINGS`.
-        parts: one or more.
+        parts: one or more, of :class:`Part` or :class:`JobPart`.
     """
 
     name: str
@@ -84,8 +182,13 @@ class ConvPlan:
     mode: str
     activation_skip: bool
     blocking: str
-    parts: tuple[Part, ...]
+    parts: tuple[Part, ...] | tuple[JobPart, ...]
     _programs: dict = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def taps(self) -> int:
+        """Kernel taps, as the engine sees the layer."""
+        return 1 if self.blocking == "folded" else self.weights.shape[2] * self.weights.shape[3]
 
     @property
     def steps(self) -> int:
@@ -137,7 +240,7 @@ class ConvPlan:
         }
         arrays = {"weights": self.weights}
         for index, part in enumerate(self.parts):
-            arrays |= {f"part{index}.{key}": getattr(part, key) for key in _ARRAYS}
+            arrays |= {f"part{index}.{key}": getattr(part, key) for key in part.ARRAYS}
         return meta, arrays
 
     @classmethod
@@ -149,10 +252,10 @@ class ConvPlan:
         """
         try:
             config = Config(**meta["config"])
-            parts = []
+            kind, parts = PARTS[config.engine], []
             for index, scalars in enumerate(meta["parts"]):
-                found = {key: arrays[f"part{index}.{key}"] for key in _ARRAYS}
-                parts.append(Part(int(scalars["block0"]), Layout(*map(int, scalars["layout"])), **found))
+                found = {key: arrays[f"part{index}.{key}"] for key in kind.ARRAYS}
+                parts.append(kind(int(scalars["block0"]), Layout(*map(int, scalars["layout"])), **found))
             plan = cls(
                 str(meta["name"]),
                 config,
@@ -178,32 +281,50 @@ class ConvPlan:
             if not condition:
                 raise FileFormatError(f"compiled convolution {self.name!r}: {what}")
 
-        need(self.weights.dtype == np.int8 and self.weights.ndim == 4, "weights are not int8 (K, C / groups, R, S)")
+        types = (np.int8,) if self.config.engine == "trident" else (np.int8, np.int16)
+        need(self.weights.dtype in types and self.weights.ndim == 4, "weights are not integers (K, C / groups, R, S)")
+        need(self.mode in MODES[self.config.engine], f"mode {self.mode!r}")
         need(self.blocking in BLOCKINGS, f"blocking {self.blocking!r}; accepted: {', '.join(BLOCKINGS)}")
         lengths = (len(self.stride), len(self.dilation), len(self.padding))
         need(lengths == (2, 2, 4) and min(*self.stride, *self.dilation) > 0 <= min(self.padding), "geometry")
         need(self.groups > 0 and len(self.weights) % self.groups == 0, f"{self.groups} groups")
-        config, taps = self.config, 1 if self.blocking == "folded" else self.weights.shape[2] * self.weights.shape[3]
         for part in self.parts:
-            for key, (dtype, dims) in _ARRAYS.items():
+            for key, (dtype, dims) in part.ARRAYS.items():
                 array = getattr(part, key)
                 need(array.dtype == dtype and array.ndim == dims, f"{key} is not {np.dtype(dtype).name} of rank {dims}")
-            runs, steps = len(part.steps), int(part.steps.sum())
-            need(part.filters.shape == (runs, config.filters), f"filters of shape {part.filters.shape}")
-            need(runs and part.steps.min() >= 1 and part.steps.max() <= config.steps, "steps of a run")
-            need(part.dense.shape == part.ideal.shape == (runs,), "dense or ideal of a wrong length")
-            need(part.slots.shape == (steps, config.window), f"slots of shape {part.slots.shape}")
-            need(part.words.shape == (steps, config.step_beats), f"words of shape {part.words.shape}")
-            need(part.slots.min() >= -1 and part.slots.max() < taps * part.layout.blocks, "a slot refers to no column")
-            need(part.filters.min() >= -1 and part.filters.max() < len(self.weights), "a filter out of range")
+            part.check(self, need)
             layout = part.layout
             need(layout.step >= layout.blocks > 0 <= part.block0, "column layout")
             need(layout.period > layout.residue >= 0, "column layout")
 
 
+def blocks_of(plan: ConvPlan) -> list[int]:
+    """Channel blocks of each group of channels."""
+    channels, lanes = plan.weights.shape[1], plan.config.lanes
+    if plan.blocking == "packed":
+        return [-(-channels * plan.groups // lanes)]
+    if plan.blocking == "folded":
+        channels *= plan.weights.shape[2] * plan.weights.shape[3]
+    return [-(-channels // lanes)] * plan.groups
+
+
+def present_channels(plan: ConvPlan) -> np.ndarray:
+    """bool (blocks, lanes): which lanes of the layer's channel blocks are channels, not padding."""
+    groups, lanes = blocks_of(plan), plan.config.lanes
+    channels = plan.weights.shape[1] * plan.groups
+    if plan.blocking == "folded":
+        channels *= plan.weights.shape[2] * plan.weights.shape[3]
+    present = np.arange(groups[0] * lanes) < channels // len(groups)
+    return np.tile(present, len(groups)).reshape(-1, lanes)
+
+
+PARTS = {"trident": Part, "zena": JobPart}
+"""Engine -> what its plans are made of."""
+
+
 def activation_limit(weights: np.ndarray) -> int:
     """Largest activation magnitude with which no filter's sum can leave 32 bits."""
-    largest = int(np.abs(weights, dtype=np.int16).sum((1, 2, 3), dtype=np.int64).max())
+    largest = int(np.abs(weights, dtype=np.int32).sum((1, 2, 3), dtype=np.int64).max())
     return ((1 << 31) - 1) // max(largest, 1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import sys
 import warnings
 from collections.abc import Iterator
 from types import ModuleType
@@ -34,3 +35,15 @@ def import_pynq() -> ModuleType:
             f"pynq cannot be imported ({error}). Install it with \"pip install pynq==3.1.2 'pycparser<3'\""
         ) from error
     return pynq
+
+
+def pynq_errors() -> tuple[type[Exception], ...]:
+    """What pynq raises when a board, here or behind the network, refuses or is gone."""
+    grpc = sys.modules.get("grpc")
+    return (RuntimeError, OSError, grpc.RpcError) if grpc else (RuntimeError, OSError)
+
+
+def reason(error: Exception) -> str:
+    """An error of pynq in one sentence; gRPC's own text has a page."""
+    details = getattr(error, "details", None)
+    return str(details() if callable(details) else error)

@@ -1,4 +1,4 @@
-"""Programs: the packet streams of one part of a layer, for maps of one size.
+"""Programs of the trident engine: the packet streams of one part of a layer, for maps of one size.
 
 Everything but the activations is the same for every run of a layer, so a stream is built once as a
 template; a run copies it and fills in the activations with one indexed assignment.  Where two tiles fit
@@ -16,10 +16,15 @@ import numpy as np
 from ..errors import InputError
 from ..hardware.config import Config
 from ..hardware.packets import ACT_HEADER, KIND_ACT, KIND_RUN, RUN_HEADER_0, RUN_HEADER_1, Field
+from . import glue
+from .zero_groups import compress as compress_acts
+from .hostops import Finish
 from .program import ConvPlan, Part
-from .tiling import DMA_LIMIT, Tile, View
+from .tiling import DMA_LIMIT, Tile, View, choose_tile
 
 _BEATS = DMA_LIMIT // 8
+
+_ZERO_POINT = next(field.low for field in ACT_HEADER if field.name == "zero_point")
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class Transfer:
         runs: runs of the part, first and end.
         last_wgs: work groups in use in the transfer's last tile group.
         out_beats: beats of sums it returns.
+        finish: int32 (tile groups, runs), where the FINISH packet of each run goes in ``words``; empty without glue.
     """
 
     words: np.ndarray
@@ -45,6 +51,7 @@ class Transfer:
     runs: tuple[int, int]
     last_wgs: int
     out_beats: int
+    finish: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -62,14 +69,27 @@ class Program:
         return self.tile.groups * self.tile.height * self.tile.width
 
 
-def stream_beats(config: Config, part: Part, tile: Tile, act_format: int) -> int:
+def tile_of(plan: ConvPlan, part: Part, view: View, act_format: int) -> Tile:
+    """The tile size of a part for maps of one size."""
+    return choose_tile(plan.config, view, part.layout, part.steps, act_format)
+
+
+def stream_beats(plan: ConvPlan, part: Part, tile: Tile, act_format: int) -> int:
     """Input beats of a part's program, nearly."""
+    config = plan.config
     columns = tile.size * config.wgs * config.column_beats(act_format)
     return tile.groups * (columns + part.words.size + 3 * len(part.steps))
 
 
 def build(
-    plan: ConvPlan, part: Part, view: View, tile: Tile, pixels: np.ndarray, image: tuple[int, int], act_format: int
+    plan: ConvPlan,
+    part: Part,
+    view: View,
+    tile: Tile,
+    pixels: np.ndarray,
+    image: tuple[int, int],
+    act_format: int,
+    finish: bool = False,
 ) -> Program:
     """Build a part's :class:`Program`.
 
@@ -78,16 +98,18 @@ def build(
         pixels: int32 (images, height, width), the input pixel at every place of the padded maps.
         image: pixels of the input, and channel blocks of a pixel; pixel number ``image[0]`` is all zeros.
         act_format: 0 for bytes, 1 for 16-bit activations.
+        finish: leave room for FINISH packets before the runs.
 
     Raises:
         InputError: a tile exceeds what one DMA transfer can move.
     """
     config = plan.config
     words = _with_offsets(config, part, part.layout.offsets(view.kernel, view.dilation, tile.pitch))
-    source = _sources(part, view, tile, pixels, image)
+    source = sources(part, view, tile, pixels, image)
+    lead = glue.packet_beats(config.filters) if finish else 0
     transfers = tuple(
-        _transfer(plan, part, view, tile, words, source, groups, runs, act_format)
-        for groups, runs in _spans(plan, part, tile, act_format)
+        _transfer(plan, part, view, tile, words, source, groups, runs, act_format, lead)
+        for groups, runs in _spans(plan, part, tile, act_format, lead)
     )
     return Program(part, view, tile, transfers)
 
@@ -105,7 +127,7 @@ def _with_offsets(config: Config, part: Part, offsets: np.ndarray) -> np.ndarray
     return words
 
 
-def _sources(part: Part, view: View, tile: Tile, pixels: np.ndarray, image: tuple[int, int]) -> np.ndarray:
+def sources(part: Part, view: View, tile: Tile, pixels: np.ndarray, image: tuple[int, int]) -> np.ndarray:
     """Input column at every address of every rectangle: int32 (rectangles, tile.size)."""
     zero, blocks = image
     stride, extent, layout = view.stride, view.extent, part.layout
@@ -126,12 +148,12 @@ def _sources(part: Part, view: View, tile: Tile, pixels: np.ndarray, image: tupl
     return rows.reshape(len(found), -1)[:, : tile.size]
 
 
-def _spans(plan: ConvPlan, part: Part, tile: Tile, act_format: int):
+def _spans(plan: ConvPlan, part: Part, tile: Tile, act_format: int, lead: int):
     """Cut a program into transfers: (tile groups, runs), each (first, end)."""
     config = plan.config
     wgs = config.wgs if tile.groups > 1 else tile.last_wgs
     columns = tile.size * wgs * config.column_beats(act_format)
-    runs = 3 + part.steps.astype(np.int64) * config.step_beats  # with the header of the ACT packet that may follow
+    runs = lead + 3 + part.steps.astype(np.int64) * config.step_beats  # with the header of the ACT packet that may follow
     sums = tile.height * tile.width * -(-wgs * config.filters // 2)
     at_once = min(tile.groups, _BEATS // (columns + int(runs.sum()) + 1), _BEATS // (sums * len(runs)))
     if at_once:
@@ -147,7 +169,7 @@ def _spans(plan: ConvPlan, part: Part, tile: Tile, act_format: int):
     raise InputError(f"layer {plan.name!r}: one tile exceeds a DMA transfer of {DMA_LIMIT} bytes")
 
 
-def _transfer(plan, part, view, tile, words, source, groups, runs, act_format) -> Transfer:
+def _transfer(plan, part, view, tile, words, source, groups, runs, act_format, lead) -> Transfer:
     config = plan.config
     beats = config.column_beats(act_format)
     steps = part.steps[runs[0] : runs[1]].astype(np.int64)
@@ -167,32 +189,32 @@ def _transfer(plan, part, view, tile, words, source, groups, runs, act_format) -
     follow[first:] = np.diff(until, prepend=0)
     start = np.cumsum(follow) - follow
 
-    # Where everything stands: ACT, then for every tile group and run: RUN, [ACT].
+    # Where everything stands: ACT, then for every tile group and run: [FINISH], RUN, [ACT].
     length = np.zeros((len(wgs), len(steps), 2), np.int64)
-    length[:, :, 0] = 2 + steps * config.step_beats
+    length[:, :, 0] = lead + 2 + steps * config.step_beats
     length[:-1, :, 1] = (follow > 0) * (1 + follow * wgs[1:, None] * beats)
     first_beats = 1 + tile.size * wgs[0] * beats
     at = (first_beats + np.cumsum(length) - length.ravel()).reshape(length.shape)
-    run_at, act_at = at[:, :, 0], at[:-1, :, 1]
+    run_at, act_at = at[:, :, 0] + lead, at[:-1, :, 1]
     stream = np.zeros(first_beats + length.sum(), np.uint64)
 
     last = np.zeros(run_at.shape, np.int64)
     last[-1, -1] = 1
-    stream[run_at] = _header(
+    stream[run_at] = header(
         RUN_HEADER_0, kind=KIND_RUN, page=page[:, None], skip=int(plan.activation_skip), last=last,
         wgs=wgs[:, None], steps=steps, base=base[:, None],
     )  # fmt: skip
     dx, dy = view.stride[1] * part.layout.step, view.stride[0] * tile.pitch
-    stream[run_at + 1] = _header(
+    stream[run_at + 1] = header(
         RUN_HEADER_1, nx=tile.width, ny=tile.height, dx=dx % config.columns, dy=dy % config.columns
     )
     run = np.repeat(np.arange(len(steps)), steps * config.step_beats)
     within = np.arange(len(payload)) - ((np.cumsum(steps) - steps) * config.step_beats)[run]
     stream[run_at[:, run] + (2 + within)] = payload
 
-    stream[0] = _act_header(page[0], act_format, wgs[0], base[0], tile.size)
+    stream[0] = _actheader(page[0], act_format, wgs[0], base[0], tile.size)
     present = np.flatnonzero(follow)
-    stream[act_at[:, present]] = _act_header(
+    stream[act_at[:, present]] = _actheader(
         page[1:, None], act_format, wgs[1:, None], base[1:, None] + start[present], follow[present]
     )
     headers = np.concatenate([[0], act_at[:, present].ravel()])
@@ -219,16 +241,17 @@ def _transfer(plan, part, view, tile, words, source, groups, runs, act_format) -
         runs,
         int(wgs[-1]),
         int(tile.height * tile.width * len(steps) * (-(-wgs * config.filters // 2)).sum()),
+        (run_at - lead if lead else run_at[:0]).astype(np.int32),
     )
 
 
-def _act_header(page, act_format, wgs, address, count):
-    return _header(
+def _actheader(page, act_format, wgs, address, count):
+    return header(
         ACT_HEADER, kind=KIND_ACT, page=page, format=act_format, wgs=wgs, address=address, count=count, zero_point=0
     )
 
 
-def _header(fields: tuple[Field, ...], **values) -> np.ndarray:
+def header(fields: tuple[Field, ...], **values) -> np.ndarray:
     """Header beats: ``packets.encode`` for arrays that broadcast."""
     word = np.uint64(0)
     for field in fields:
@@ -239,3 +262,90 @@ def _header(fields: tuple[Field, ...], **values) -> np.ndarray:
     if values:
         raise ValueError(f"no field {sorted(values)[0]!r}")
     return word
+
+
+# -- a run -------------------------------------------------------------------------------------------
+def transfers(
+    plan: ConvPlan,
+    program: Program,
+    image: np.ndarray,
+    zero_point: int,
+    finish: Finish | None = None,
+    compress: bool = False,
+):
+    """The streams of a program with their activations, and the beats that each returns, at most.
+
+    Args:
+        image: uint64 (columns, beats of a column), the input as stream beats.
+        zero_point: subtracted from every byte.
+        finish: for a program built with room for it.
+        compress: activations and results go without their zeros.
+    """
+    lead = None if finish is None else glue.packets(program.part, finish, compress)
+    for transfer in program.transfers:
+        words = transfer.words.copy()
+        words[transfer.headers] |= np.uint64(zero_point << _ZERO_POINT)
+        for beat in range(image.shape[1]):
+            words[transfer.position + beat] = image[:, beat].take(transfer.source)
+        out_beats = transfer.out_beats
+        if lead is not None:
+            words[transfer.finish[:, :, None] + np.arange(lead.shape[1])] = lead[slice(*transfer.runs)]
+            size = np.dtype(finish.quant.dtype).itemsize
+            out_beats = sum(
+                runs * glue.run_beats(values, size, compress) for runs, values in _runs(plan.config, program, transfer)
+            )
+        yield compress_acts(plan.config, words, transfer.headers) if compress else words, out_beats
+
+
+def collect(
+    config: Config, program: Program, outs: list[np.ndarray], finish: Finish | None = None, compress: bool = False
+) -> np.ndarray:
+    """All transfers' sums (int32), or results (finish.quant.dtype), by rectangle: (rectangles, E * M, height, width)."""
+    rectangles = []
+    for transfer, out in zip(program.transfers, outs, strict=True):
+        runs = _runs(config, program, transfer)
+        found = _sums(config, program, out, runs) if finish is None else glue.results(out, runs, finish, compress)
+        rectangles.append(_rectangles(config, program, transfer, found))
+    if program.transfers[0].runs == (0, len(program.part.steps)):
+        joined = np.concatenate(rectangles)
+    else:  # a tile group's runs are spread over several transfers
+        pieces = len(rectangles) // program.tile.groups
+        joined = np.concatenate(
+            [np.concatenate(rectangles[at : at + pieces], axis=1) for at in range(0, len(rectangles), pieces)]
+        )
+    return joined.reshape(len(joined), -1, *joined.shape[3:])
+
+
+def _shares(config: Config, transfer: Transfer) -> tuple[tuple[int, int], tuple[int, int]]:
+    """(tile groups, work groups in use) of the full tile groups, and of the last one where it is not full."""
+    groups = transfer.groups[1] - transfer.groups[0]
+    full = groups if transfer.last_wgs == config.wgs else groups - 1
+    return (full, config.wgs), (groups - full, transfer.last_wgs)
+
+
+def _runs(config: Config, program: Program, transfer: Transfer) -> list[tuple[int, int]]:
+    """(runs, sums of each) in the order of the stream."""
+    runs, pixels = transfer.runs[1] - transfer.runs[0], program.tile.height * program.tile.width
+    return [(count * runs, pixels * wgs * config.filters) for count, wgs in _shares(config, transfer)]
+
+
+def _sums(config: Config, program: Program, out: np.ndarray, runs: list[tuple[int, int]]) -> list[np.ndarray]:
+    """The sums of a transfer, for every entry of ``runs`` int32 (runs, sums of each)."""
+    pixels, found, at = program.tile.height * program.tile.width, [], 0
+    for count, values in runs:
+        each = values // pixels
+        size = count * pixels * -(-each // 2)
+        sums = out[at : at + size].view(np.int32).reshape(count * pixels, 2 * -(-each // 2))[:, :each]
+        found.append(sums.reshape(count, values))
+        at += size
+    return found
+
+
+def _rectangles(config: Config, program: Program, transfer: Transfer, found: list[np.ndarray]) -> np.ndarray:
+    """A transfer's sums or results by rectangle: (rectangles, runs, M, height, width)."""
+    tile, filters, runs = program.tile, config.filters, transfer.runs[1] - transfer.runs[0]
+    shaped = []
+    for (count, wgs), values in zip(_shares(config, transfer), found, strict=True):
+        values = values.reshape(count, runs, tile.height, tile.width, wgs, filters).transpose(0, 4, 1, 5, 2, 3)
+        shaped.append(values.reshape(count * wgs, runs, filters, tile.height, tile.width))
+    return np.concatenate(shaped)

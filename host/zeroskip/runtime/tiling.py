@@ -19,8 +19,7 @@ from ..hardware.config import Config
 DMA_LIMIT = (1 << 26) - 1
 """Bytes one DMA transfer can move, each way (a 26-bit length register)."""
 
-_RATE = 1024 / 960  # cycles per beat of a memory port that loses some to refresh and page misses
-
+RATE = 1024 / 960  # cycles per beat of a memory port that loses some to refresh and page misses
 
 _TRAFFIC_COST = 0.1  # of a cycle, for a cycle of the input stream that computing hides
 
@@ -100,8 +99,78 @@ class Tile:
     cycles: float
 
 
+@dataclass(frozen=True)
+class Candidates:
+    """Tile sizes worth trying, as arrays that broadcast; the fields are :class:`Tile`'s.
+
+    ``wgs``: work groups in use in a full tile group.  ``in_width``: input pixels of a row.
+    """
+
+    height: np.ndarray
+    width: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+    rectangles: np.ndarray
+    groups: np.ndarray
+    wgs: np.ndarray
+    in_width: np.ndarray
+    size: np.ndarray
+    double: np.ndarray
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """Output pixels of a rectangle."""
+        return self.height * self.width
+
+
+def candidates(config: Config, view: View, layout: Layout) -> Candidates:
+    """All tile sizes worth trying for a layer."""
+    height = _sizes(view.out_height)[:, None]
+    width = _sizes(view.out_width)[None, :]
+    in_height = (height - 1) * view.stride[0] + view.extent[0]
+    in_width = (width - 1) * view.stride[1] + view.extent[1]
+    size = layout.size(in_height, in_width)
+    rows, columns = -(-view.out_height // height), -(-view.out_width // width)
+    rectangles = view.images * rows * columns
+    groups = -(-rectangles // config.wgs)
+    wgs = np.minimum(rectangles, config.wgs)
+    return Candidates(
+        height, width, rows, columns, rectangles, groups, wgs, in_width, size, 2 * size <= config.columns
+    )
+
+
+def best_tile(
+    config: Config, layout: Layout, found: Candidates, legal: np.ndarray, cycles: np.ndarray, traffic: np.ndarray
+) -> Tile:
+    """The legal candidate with the fewest cycles.
+
+    Args:
+        legal, cycles: of every candidate; what broadcasts.
+        traffic: cycles of the input stream.  They count a little even where they hide behind computing: runs differ
+            in length, zeros shorten them, and a stream only just fast enough on average makes some of them wait.
+
+    Raises:
+        InputError: none is legal: not even one output pixel fits.
+    """
+    legal = legal & (found.size <= config.columns) & (found.width < 1 << 16) & (found.height < 1 << 16)
+    if not legal.any():
+        raise InputError(
+            f"one output pixel needs {found.size.flat[0]} columns; accepted by this build: {config.columns}"
+        )
+    cycles = np.where(legal, cycles, np.inf)
+    at = np.unravel_index(np.argmin(cycles + _TRAFFIC_COST * traffic), cycles.shape)
+    fields = np.broadcast_arrays(
+        found.height, found.width, found.rows, found.columns, found.groups, found.rectangles, found.in_width, found.size
+    )
+    height, width, rows, columns, groups, rectangles, in_width, size = (int(a[at]) for a in fields)
+    return Tile(
+        height, width, rows, columns, groups, rectangles - (groups - 1) * config.wgs,
+        layout.pitch(in_width), size, bool(found.double[at]), float(cycles[at]),
+    )  # fmt: skip
+
+
 def choose_tile(config: Config, view: View, layout: Layout, steps: np.ndarray, act_format: int) -> Tile:
-    """The tile size with the fewest modelled cycles.
+    """The tile size with the fewest modelled cycles of the trident engine.
 
     Args:
         config: the build.
@@ -112,47 +181,23 @@ def choose_tile(config: Config, view: View, layout: Layout, steps: np.ndarray, a
     Raises:
         InputError: not even one output pixel fits.
     """
-    height = _sizes(view.out_height)[:, None]
-    width = _sizes(view.out_width)[None, :]
-    in_height = (height - 1) * view.stride[0] + view.extent[0]
-    in_width = (width - 1) * view.stride[1] + view.extent[1]
-    size = layout.size(in_height, in_width)
-
-    rows, columns = -(-view.out_height // height), -(-view.out_width // width)
-    rectangles = view.images * rows * columns
-    groups = -(-rectangles // config.wgs)
-    wgs = np.minimum(rectangles, config.wgs)
-
-    pixels = height * width
+    found = candidates(config, view, layout)
+    groups, wgs, pixels = found.groups, found.wgs, found.pixels
     drain = -(-wgs * config.filters // 2)
     runs = len(steps)
     steps = np.asarray(steps, np.float64)
     # Either the steps of a pixel take longer than its sums leave, or the other way round, run by run.
     ascending = np.sort(steps)
-    below = np.searchsorted(ascending, drain * _RATE)
+    below = np.searchsorted(ascending, drain * RATE)
     total = np.concatenate([[0.0], np.cumsum(ascending)])
-    compute = pixels * (total[-1] - total[below] + below * drain * _RATE)
-    schedules = (steps.sum() * config.step_beats + 2 * runs) * _RATE
-    load = size * wgs * config.column_beats(act_format) * _RATE
-    double = 2 * size <= config.columns
+    compute = pixels * (total[-1] - total[below] + below * drain * RATE)
+    schedules = (steps.sum() * config.step_beats + 2 * runs) * RATE
+    load = found.size * wgs * config.column_beats(act_format) * RATE
     overlapped = load + np.maximum(compute, schedules + load) * (groups - 1) + np.maximum(compute, schedules)
     alternating = (load + np.maximum(compute, schedules)) * groups
-    cycles = np.where(double, overlapped, alternating)
-
-    legal = (size <= config.columns) & (pixels * drain * 8 <= DMA_LIMIT) & (width < 1 << 16) & (height < 1 << 16)
-    if not legal.any():
-        raise InputError(f"one output pixel needs {size.flat[0]} columns; accepted by this build: {config.columns}")
-    cycles = np.where(legal, cycles, np.inf)
-    # Traffic counts a little even where it hides behind computing: runs differ in length, zero activations
-    # shorten them, and a stream that is only just fast enough on average makes some of them wait.
-    traffic = (schedules + load) * groups
-    at = np.unravel_index(np.argmin(cycles + _TRAFFIC_COST * traffic), cycles.shape)
-    full = np.broadcast_arrays(height, width, rows, columns, groups, rectangles, in_width, size)
-    h, w, tile_rows, tile_columns, tile_groups, count, pixels_in, tile_size = (int(a[at]) for a in full)
-    return Tile(
-        h, w, tile_rows, tile_columns, tile_groups, count - (tile_groups - 1) * config.wgs,
-        layout.pitch(pixels_in), tile_size, bool(double[at]), float(cycles[at]),
-    )  # fmt: skip
+    cycles = np.where(found.double, overlapped, alternating)
+    legal = pixels * drain * 8 <= DMA_LIMIT
+    return best_tile(config, layout, found, legal, cycles, (schedules + load) * groups)
 
 
 def _sizes(length: int) -> np.ndarray:

@@ -106,8 +106,11 @@ def train(net, images, labels, epochs, rate, kept=None) -> None:
                 with torch.no_grad():
                     for weight, mask in zip(weights(net), kept, strict=True):
                         weight *= mask
-        print(f"  epoch {epoch + 1}/{epochs}  loss {total * batch / len(images):.4f}  "
-              f"{time.perf_counter() - start:.1f} s", flush=True)
+        print(
+            f"  epoch {epoch + 1}/{epochs}  loss {total * batch / len(images):.4f}  "
+            f"{time.perf_counter() - start:.1f} s",
+            flush=True,
+        )
 
 
 @torch.no_grad()

@@ -1,0 +1,164 @@
+"""The ``zeroskip`` command: compile, run, info, report, demo, serve.
+
+Exit status: 0 done, 1 results disagree, 2 bad input or a missing tool (one message on stderr), 130
+interrupted.  Anything else is a bug of zeroskip and shows its traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import warnings
+
+from . import __version__
+from .errors import ZeroskipError
+
+KINDS = ("sim", "model", "board", "auto")
+EXIT_DISAGREE, EXIT_ERROR, EXIT_INTERRUPTED = 1, 2, 130
+
+TOP_EXAMPLES = """\
+examples:
+  zeroskip demo                                             real digits through the Verilog, everything checked
+  zeroskip compile net.onnx -o net.zsk --calibration x.npy  quantise and schedule a trained network
+  zeroskip run net.zsk --device sim --input x.npy --output y.npy --report report.html
+  zeroskip COMMAND --help                                   more about one command
+"""
+
+COMPILE_EXAMPLES = """\
+The scale rule decides how fast a network runs: an outlier (a weight outside -8 to 7) takes a multiplier for a whole
+cycle, two others share one.  Percentile makes outliers few; max_abs keeps more precision.  See docs/numerics.md.
+
+examples:
+  zeroskip compile net.onnx -o net.zsk --calibration x.npy
+      for the smallest build, scales chosen so that few weights are outliers
+  zeroskip compile net.onnx -o net.zsk --calibration x.npy --config z2 --per channel --percentile 99
+      for the PYNQ-Z2, a scale for every filter, and a little more precision
+  zeroskip compile net.onnx -o dense.zsk --calibration x.npy --mode dense
+      the baseline: every weight takes its cycle
+
+x.npy holds images as the network expects them, float32 (N, C, H, W), such as numpy.save("x.npy", images / 255).
+"""
+
+RUN_EXAMPLES = """\
+An ONNX file is compiled first, with the compile options; a .zsk file is run as it is.
+
+examples:
+  zeroskip run net.zsk --input x.npy --output y.npy
+      on the Verilated RTL; prints what every layer cost
+  zeroskip run net.onnx --device model --config z2 --input x.npy --calibration some.npy --check
+      in seconds on the exact cycle model, compared with the integer reference
+  zeroskip run net.onnx --input x.npy --compare --json report.json --report report.html
+      also the dense and zero-skip schedules, for a page that compares them
+"""
+
+
+def _compile_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("compile options")
+    group.add_argument("--calibration", metavar="X.npy", help="images, as --input, that set the activation scales")
+    group.add_argument("--scale-rule", choices=("percentile", "max_abs", "power_of_two"), help="default: percentile")
+    group.add_argument(
+        "--per", choices=("tensor", "channel"), help="weight scales per layer or filter; default: tensor"
+    )
+    group.add_argument("--percentile", type=float, metavar="P", help="of the rule of that name; default: 97")
+    group.add_argument("--clip", type=int, metavar="N", help="threshold of equation 1 of Kang et al.; default: 0, none")
+    group.add_argument("--prune", type=float, metavar="SHARE", help="share of each layer's weights to zero; default: 0")
+    group.add_argument(
+        "--mode",
+        help="what is skipped: dense, zero_skip or combined (zena: dense, WZ, AZ, WAZ or WAZ+KA); default: the last",
+    )
+    group.add_argument(
+        "--no-activation-skip",
+        dest="activation_skip",
+        action="store_false",
+        default=None,
+        help="also run the steps whose activations are all zero",
+    )
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line's grammar."""
+    shape = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+    top = argparse.ArgumentParser(
+        prog="zeroskip",
+        description="Run a trained CNN on a PYNQ-Z2, or on its bit- and cycle-exact simulation.",
+        epilog=TOP_EXAMPLES,
+        **shape,
+    )
+    top.add_argument("--version", action="version", version=f"zeroskip {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    def add(name: str, text: str, epilog: str = "") -> argparse.ArgumentParser:
+        description = text[0].upper() + text[1:] + "."
+        return commands.add_parser(name, help=text, description=description, epilog=epilog, **shape)
+
+    config_help = "build: tiny, z2, kang, or a JSON file"
+
+    one = add("compile", "quantise and schedule an ONNX network into a .zsk file", COMPILE_EXAMPLES)
+    one.add_argument("model", metavar="MODEL.onnx")
+    one.add_argument("-o", "--output", required=True, metavar="MODEL.zsk")
+    one.add_argument("--config", default="tiny", help=f"{config_help}; default: tiny")
+    _compile_options(one)
+
+    one = add("run", "run a network on a device and report what every layer cost", RUN_EXAMPLES)
+    one.add_argument("model", metavar="MODEL", help="a .zsk or an .onnx file")
+    one.add_argument("--input", required=True, metavar="X.npy", help="images, float (N, C, H, W)")
+    one.add_argument("--output", metavar="Y.npy", help="where the network's outputs go, float32 (N, ...)")
+    one.add_argument(
+        "--device", choices=KINDS, default="sim", help="RTL, cycle model, PYNQ-Z2, or what is there; default: sim"
+    )
+    one.add_argument("--config", help=f"{config_help}; default: the .zsk file's, or tiny")
+    one.add_argument("--json", metavar="FILE", help="write the report's data (docs/report.md)")
+    one.add_argument("--report", metavar="FILE.html", help="write the report as one HTML page")
+    one.add_argument("--trace", metavar="FILE.fst", help="write all signals for a wave viewer (only sim; slow)")
+    one.add_argument("--check", action="store_true", help="compare the outputs with the integer reference")
+    one.add_argument("--compare", action="store_true", help="also run the other schedules, for the report")
+    _compile_options(one)
+
+    one = add("info", "show what is in a .zsk file or what a build configuration means")
+    one.add_argument("what", metavar="MODEL.zsk|CONFIG")
+
+    one = add("report", "show a report's data as a table, or turn it into an HTML page")
+    one.add_argument("data", metavar="REPORT.json", help="from `zeroskip run --json`")
+    one.add_argument("-o", "--output", metavar="FILE.html", help="write a page instead of printing a table")
+
+    one = add("demo", "run real handwritten digits through the Verilog and check every result")
+    one.add_argument("--config", default="tiny", help=f"{config_help}; default: tiny")
+    one.add_argument("--images", type=int, default=16, metavar="N", help="images through the RTL; default: 16")
+    one.add_argument("--output", default="out", metavar="DIR", help="folder for demo.html and demo.json; default: out")
+
+    one = add("serve", "serve a simulated PYNQ-Z2 to unmodified pynq clients on the network")
+    one.add_argument("--device", choices=KINDS[:2], default="sim", help="what simulates it; default: sim")
+    one.add_argument("--config", default="tiny", help=f"{config_help}; default: tiny")
+    one.add_argument("--host", default="127.0.0.1", help="address to listen on; default: 127.0.0.1")
+    one.add_argument("--port", type=int, default=7967, help="default: 7967, where pynq clients look")
+    return top
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # a terminal that cannot show × still gets the numbers
+    options = parser().parse_args(arguments)
+    from . import commands
+
+    def show_warning(message, *_args, **_keywords) -> None:
+        print(f"zeroskip: warning: {message}", file=sys.stderr)
+
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = show_warning
+            return getattr(commands, options.command)(options) or 0
+    except ZeroskipError as error:
+        print(f"zeroskip: error: {error}", file=sys.stderr)
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        print("zeroskip: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,272 @@
+"""What each command of ``zeroskip`` does; ``cli.py`` has their grammar.
+
+Each function takes the parsed options and returns the exit status, or None for 0.  Files are written
+last and whole, after everything that can go wrong has gone right.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sys
+from pathlib import Path
+from tokenize import TokenError
+
+import numpy as np
+
+from .errors import ConfigError, InputError, ModelError
+from .extras import need
+from .hardware.config import BUILTIN, Config, get_config
+from .progress import step
+
+_NPY_ERRORS = (ValueError, TypeError, OverflowError, EOFError, SyntaxError, TokenError, RecursionError, MemoryError)
+"""What numpy.load raises on bytes that are no array."""
+
+_COMPILE_OPTIONS = ("calibration", "scale_rule", "per", "percentile", "clip", "prune", "mode", "activation_skip")
+
+
+# -- files -------------------------------------------------------------------------------------------
+def read_array(path: str, what: str) -> np.ndarray:
+    """A floating-point array from a .npy file.
+
+    Raises:
+        InputError: not readable, not a .npy file, truncated, or not floating point.
+    """
+    accepted = "accepted: a .npy file of floating-point numbers, from numpy.save"
+    try:
+        with open(path, "rb") as file:
+            if file.read(6) != b"\x93NUMPY":
+                raise InputError(f"{what} {path}: not a .npy file; {accepted}")
+            file.seek(0)
+            array = np.load(file, allow_pickle=False)
+    except OSError as error:
+        raise InputError(f"{what} {path}: cannot be read: {error.strerror or error}") from error
+    except InputError:
+        raise
+    except _NPY_ERRORS as error:
+        raise InputError(f"{what} {path}: cannot be read as an array ({error}); {accepted}") from error
+    if array.dtype.kind != "f":
+        raise InputError(f"{what} {path}: {array.dtype}; {accepted}, scaled as the network expects them")
+    return array
+
+
+def _targets(*paths: str | None) -> None:
+    """Refuse before the work what could not be written after it."""
+    for path in filter(None, paths):
+        folder = Path(path).parent
+        if Path(path).is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+            found = "is a folder" if Path(path).is_dir() else "its folder is not there or not writable"
+            raise InputError(f"{path}: cannot be written: {found}; give a path in a folder you can write to")
+
+
+def _array_bytes(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+# -- commands ----------------------------------------------------------------------------------------
+def compile(options) -> None:
+    """``zeroskip compile``"""
+    _targets(options.output)
+    get_config(options.config)
+    if options.calibration is None:
+        print("zeroskip: no --calibration: scales will be those of the file, or meaningless", file=sys.stderr)
+    calibration = None if options.calibration is None else read_array(options.calibration, "calibration images")
+    model = _compile(options, options.config, calibration)
+    model.save(options.output)
+    print(f"{options.output}: {Path(options.output).stat().st_size:,} bytes, {len(model.layers)} layers on the engine")
+
+
+def _compile(options, config: str | Config, calibration):
+    import zeroskip
+
+    if not Path(options.model).is_file():
+        raise ModelError(f"{options.model}: no such file; accepted: an ONNX file")
+    names = [name for name in _COMPILE_OPTIONS if name != "calibration" and getattr(options, name) is not None]
+    chosen = {name: getattr(options, name) for name in names}
+    with step(f"compile {Path(options.model).name}") as progress:
+        return zeroskip.compile(options.model, config, calibration, **chosen, progress=progress)
+
+
+def _model(options, images: np.ndarray):
+    """The model that ``run`` runs: loaded from a .zsk, or compiled."""
+    import zeroskip
+
+    if Path(options.model).suffix != ".zsk":
+        if options.calibration is None:
+            print("zeroskip: no --calibration: the input images set the activation scales", file=sys.stderr)
+            calibration = images
+        else:
+            calibration = read_array(options.calibration, "calibration images")
+        return _compile(options, options.config or "tiny", calibration)
+    if given := [name for name in _COMPILE_OPTIONS if getattr(options, name) is not None]:
+        option = "no-activation-skip" if given[0] == "activation_skip" else given[0].replace("_", "-")
+        raise InputError(f"--{option}: {options.model} is compiled already; leave it out, or give the .onnx file")
+    model = zeroskip.load(options.model)
+    if options.config is not None:
+        model.check_config(get_config(options.config))
+    return model
+
+
+def run(options) -> int | None:
+    """``zeroskip run``"""
+    import zeroskip
+
+    from .files import write_atomic
+    from .report import Report, render, save, table
+    from .report.measured import conditions, configuration, measured_run
+
+    _targets(options.output, options.json, options.report, options.trace)
+    if options.config is not None:
+        get_config(options.config)
+    images = read_array(options.input, "input")
+    model = _model(options, images)
+    own = (model.info["mode"], model.info["activation_skip"])
+    models = {own: model}
+    if options.compare:
+        need("compile", "--compare")
+        from .compiler.network import reschedule
+        from .demo import schedules
+
+        compared = schedules(model.config)
+        with step("schedule for comparison"):
+            for mode, skip in compared:
+                models.setdefault((mode, skip), reschedule(model, mode=mode, activation_skip=skip))
+        models = {key: models[key] for key in dict.fromkeys((*compared, own))}
+    with step(f"open device {options.device}"):
+        device = zeroskip.open_device(options.device, model.config, trace=options.trace)
+    results = {}
+    with device:
+        for key, one in models.items():
+            with step(f"run {len(images)} images, {measured_label(key)}") as progress:
+                results[key] = one.run(device, images, progress)
+    result, checks = results[own], []
+    if options.check:
+        with step("integer reference"):
+            same = np.array_equal(result.outputs, model.reference(images))
+        checks = [("outputs equal the integer reference bit for bit", same)]
+    report = Report(
+        title=Path(model.info.get("source", options.model)).stem,
+        images=len(images),
+        config=configuration(model),
+        runs=tuple(measured_run(one, device.kind, results[key]) for key, one in models.items()),
+        conditions=conditions(model.info, device.kind),
+        checks=tuple(checks),
+    )
+    if options.output:
+        write_atomic(options.output, _array_bytes(result.outputs))
+    if options.json:
+        save(report, options.json)
+    if options.report:
+        write_atomic(options.report, render(report))
+    print(table(report, _width()), end="")
+    return _verdict(report)
+
+
+def measured_label(key: tuple[str, bool]) -> str:
+    from .report import Run
+
+    return Run(*key, "", ()).label
+
+
+def _width() -> int | None:
+    """Columns of the terminal; None where the output goes elsewhere."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def _verdict(report) -> int | None:
+    if all(ok for _, ok in report.checks):
+        return None
+    print("zeroskip: results disagree; please report this with the network and the command", file=sys.stderr)
+    return 1
+
+
+def info(options) -> None:
+    """``zeroskip info``"""
+    what = options.what
+    if Path(what).suffix == ".onnx":
+        raise InputError(f"{what}: info shows compiled models; make one with: zeroskip compile {what} -o MODEL.zsk")
+    if Path(what).suffix != ".zsk":
+        try:
+            return _info_config(get_config(what))
+        except ConfigError as error:
+            if what in BUILTIN or Path(what).suffix == ".json":
+                raise
+            raise InputError(f"{error}; or a model, MODEL.zsk") from error
+    import zeroskip
+
+    from .report.measured import weights_text
+
+    model = zeroskip.load(what)
+    _info_config(model.config)
+    facts = {
+        "source": model.info.get("source", "unknown"),
+        "input": "N x " + " x ".join(map(str, model.input_shape)),
+        "output": "N x " + " x ".join(map(str, model.output_shape)),
+        "schedule": measured_label((model.info.get("mode", "?"), bool(model.info.get("activation_skip")))),
+        "weights": weights_text(model.info),
+    }
+    print("\n" + "\n".join(f"{name:14} {value}" for name, value in facts.items()) + "\n")
+    lines = [("layer", "operator", "weights", "zero %", "non-outlier %", "outlier %", "steps", "dense steps")]
+    for node in model.layers:
+        plan = node.plan
+        kinds = [f"{100 * share:.1f}" for share in plan.statistics().values()]
+        shape = "x".join(map(str, plan.weights.shape))
+        lines.append((node.name, node.label, shape, *kinds, f"{plan.steps:,}", f"{plan.dense_steps:,}"))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = [c.ljust(w) if i < 3 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))]
+        print("  ".join(cells).rstrip())
+    return None
+
+
+def _info_config(config: Config) -> None:
+    facts = {
+        "configuration": f"{config.name} (hash {config.hash:08x})",
+        **config.hardware_fields(),
+        "MACs": config.macs,
+        "activations": f"{-config.act_max} to {config.act_max}",
+    }
+    print("\n".join(f"{name:14} {value}" for name, value in facts.items()))
+
+
+def report(options) -> None:
+    """``zeroskip report``"""
+    from .files import write_atomic
+    from .report import load, render, table
+
+    _targets(options.output)
+    data = load(options.data)
+    if options.output:
+        write_atomic(options.output, render(data))
+    else:
+        print(table(data, _width()), end="")
+
+
+def demo(options) -> int | None:
+    """``zeroskip demo``"""
+    from .demo import run_demo
+    from .files import write_atomic
+    from .report import render, save, table
+
+    folder = Path(options.output)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--output {folder}: cannot be made: {error.strerror}; give another folder") from error
+    _targets(str(folder / "demo.html"), str(folder / "demo.json"))
+    result = run_demo(options.config, options.images)
+    save(result, folder / "demo.json")
+    write_atomic(folder / "demo.html", render(result))
+    print(table(result, _width()), end="")
+    print(f"Report: {folder / 'demo.html'}")
+    return _verdict(result)
+
+
+def serve(options) -> None:
+    """``zeroskip serve``"""
+    from .devices.serve import serve
+
+    serve(options.device, options.config, options.host, options.port)

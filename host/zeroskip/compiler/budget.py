@@ -1,0 +1,287 @@
+"""Weight scales chosen against accuracy: the fewest cycles whose output error stays within a budget.
+
+A finer scale makes more weights outliers and costs cycles, a coarser one costs accuracy.  Every filter has
+its choice of rules (:data:`RULES`).  What a choice costs is known in both currencies:
+
+* cycles: from the filter's zeros and outliers, by the model that also chooses tiles, so a layer that only
+  waits for its sums to leave gains nothing and stays plain;
+* error: the noise it adds to its layer's output, measured on calibration images after bias correction
+  (``deviation.py``), times how much of the layer's relative noise reaches the network's output (measured, too).
+
+Every filter takes the rule with the least cycles + price * error.  One price for the whole network makes the
+last decibel cost the same everywhere, which is what the optimum looks like where errors add up.  The price is
+found by bisection, each time running the whole integer network: what is kept was verified, not predicted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import InputError
+from ..hardware.config import Config
+from ..runtime.network import Model
+from ..runtime.nodes import Tensor
+from ..runtime.program import ConvPlan
+from ..runtime.tiling import RATE, choose_tile
+from .deviation import Trials
+from .graph import Graph, Node, execute
+from .integer_layers import integer_layers, map_shape
+from .quantise import PLAIN, Rule
+
+RULES = (
+    PLAIN,
+    Rule("power_of_two", "channel"),
+    *(Rule("percentile", "channel", p) for p in (99, 97, 95, 90, 80, 70, 60, 40)),
+    *(Rule("percentile", "channel", p, clip=2) for p in (95, 80)),
+    Rule("percentile", "tensor", 97),
+)
+"""What a filter may choose from; the first is the reference the budget counts from."""
+
+_EFFICIENCY = 1.1  # steps of a schedule over those of a perfect one, typically
+_ROUNDS = 9  # bisections, over 9 decades of the price
+_PROBE_IMAGES = 2
+_MACS = 4e9  # of one measurement: a second or two
+_PROBE = RULES.index(Rule("percentile", "channel", 97))
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What may be lost against plain 8-bit weights.
+
+    Args:
+        decibels: of the output's signal-to-noise ratio, float against integer network.
+        points: of accuracy, in percent of the calibration images, which then need labels.
+    """
+
+    decibels: float | None = None
+    points: float | None = None
+
+    @classmethod
+    def parse(cls, value) -> Budget:
+        """A number or "3dB": decibels; "1%": points of accuracy.
+
+        Raises:
+            InputError: anything else.
+        """
+        if isinstance(value, Budget):
+            return value
+        text = str(value).strip().lower()
+        for unit, name in (("%", "points"), ("db", "decibels"), ("", "decibels")):
+            if text.endswith(unit):
+                try:
+                    number = float(text.removesuffix(unit))
+                except ValueError:
+                    break
+                if 0 <= number < 1000:
+                    return cls(**{name: number})
+                break
+        raise InputError(f"budget {value!r}; accepted: decibels of output SQNR such as 3 or '3dB', or accuracy: '1%'")
+
+    def __str__(self) -> str:
+        return f"{self.points:g} %" if self.decibels is None else f"{self.decibels:g} dB"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One convolution and what its choices cost.
+
+    Args:
+        node: of the float graph.
+        trials: J ways to quantise each of its K filters.
+        cycles: float (J, K), modelled.
+        noise: float (J, K), at the network's output, relative to the output's power.
+    """
+
+    node: Node
+    trials: Trials
+    cycles: np.ndarray
+    noise: np.ndarray
+
+    def choose(self, price: float) -> np.ndarray:
+        """int (K,), the best rule of each filter; among equals the first."""
+        return np.argmin(self.cycles + price * self.noise, axis=0)
+
+
+Choices = dict[str, np.ndarray]
+"""Output tensor of a layer -> int (K,), index of the rule of each filter."""
+
+
+def search(layers: list[Layer], measure: Callable[[Choices], float], budget: float) -> tuple[Choices, float]:
+    """The cheapest choices found whose measured loss stays within the budget, and that loss.
+
+    Args:
+        layers: all layers with a choice.
+        measure: runs the whole integer network; lost decibels (or points) against plain weights.
+        budget: what may be lost.
+    """
+    best = {layer.node.output: np.zeros(layer.noise.shape[1], np.int64) for layer in layers}, 0.0
+    cycles = sum(float(layer.cycles[0].sum()) for layer in layers)
+    noise = sum(float(layer.noise[0].sum()) for layer in layers)
+    if not cycles:
+        return best
+    middle = np.log10(cycles / max(noise, 1e-12))
+    low, high = middle - 6, middle + 3
+    for _ in range(_ROUNDS):
+        price = (low + high) / 2
+        choices = {layer.node.output: layer.choose(10**price) for layer in layers}
+        loss = measure(choices)
+        if loss <= budget:
+            high, best = price, (choices, loss)
+        else:
+            low = price
+    return best
+
+
+def filter_cycles(plan: ConvPlan, shape: tuple[int, int], weights: np.ndarray) -> np.ndarray:
+    """Modelled cycles of every filter for each way of quantising it: float (J, K).
+
+    Args:
+        plan: the layer compiled with some weights: its layout and tiles stand for all.
+        shape: (H, W) of its input.
+        weights: int8 (J, K, C/groups, R, S).
+    """
+    config = plan.config
+    trials, filters = weights.shape[:2]
+    nonzero = np.count_nonzero(weights.reshape(trials, filters, -1), axis=2)
+    outlier = np.count_nonzero(((weights < -8) | (weights > 7)).reshape(trials, filters, -1), axis=2)
+    halves = {"dense": np.full_like(nonzero, 2 * weights[0, 0].size), "combined": nonzero + outlier}
+    work = halves.get(plan.mode, 2 * nonzero) * (_EFFICIENCY / (2 * config.lanes))
+    if config.engine != "trident":
+        return work * (np.prod(plan.output_size(*shape)) / config.wgs)
+    view, cycles = plan.view(1, *shape), np.zeros((trials, filters))
+    for part in plan.parts:
+        tile = choose_tile(config, view, part.layout, part.steps, 0)
+        wgs = config.wgs if tile.groups > 1 else tile.last_wgs
+        drain = -(-wgs * config.filters // 2) * RATE
+        run, lane = np.nonzero(part.filters >= 0)
+        ids = part.filters[run, lane]
+        share = part.dense.sum() / plan.dense_steps
+        steps = np.maximum(work[:, ids] * share, part.dense[run] / config.window)
+        compute = tile.height * tile.width * np.maximum(steps, drain)
+        load = (steps * config.step_beats + 2) * RATE
+        cycles[:, ids] += tile.groups / config.filters * np.maximum(compute, load)
+    return cycles
+
+
+def sensitivities(graph: Graph, images: np.ndarray, layers: dict[str, Trials]) -> dict[str, float]:
+    """How much of each layer's relative noise power reaches the output: relative noise there over that of the layer.
+
+    Measured by quantising one layer at a time coarsely in the float network and running what follows it.
+
+    Args:
+        images: float (N, *input shape); a few are enough.
+        layers: output tensor -> trials, already measured.
+    """
+    values: dict[str, np.ndarray] = {}
+    graph.run(images, lambda name, found: values.__setitem__(name, found))
+    output = network_output(graph)
+    power = float(np.square(values[output], dtype=np.float64).sum())
+    found = {}
+    for index, node in enumerate(graph.nodes):
+        if node.output not in layers:
+            continue
+        trial = layers[node.output]
+        probe = min(_PROBE, len(trial.rules) - 1)
+        coarse = Node(**{**vars(node), "weight": trial.weights[probe] * trial.scales[probe].reshape(-1, 1, 1, 1)})
+        coarse.bias = node.bias - trial.mean[probe]
+        changed = {node.output: execute(coarse, [values[node.inputs[0]]])}
+        for later in graph.nodes[index + 1 :]:
+            if any(name in changed for name in later.inputs):
+                changed[later.output] = execute(later, [changed.get(name, values[name]) for name in later.inputs])
+        error = float(np.square(changed.get(output, values[output]) - values[output], dtype=np.float64).sum())
+        found[node.output] = error / max(power, 1e-30) / max(float(trial.noise[probe].sum()), 1e-12)
+    return found
+
+
+def probe_images(images: np.ndarray) -> np.ndarray:
+    """The images :func:`sensitivities` looks at."""
+    return images[:: max(1, len(images) // _PROBE_IMAGES)][:_PROBE_IMAGES]
+
+
+def network_output(graph: Graph) -> str:
+    """The tensor errors are measured at: the output, or what a last softmax reads."""
+    last = graph.nodes[-1]
+    return last.inputs[0] if last.op == "softmax" else graph.output
+
+
+def sqnr(exact: np.ndarray, found: np.ndarray) -> float:
+    """Signal-to-noise ratio in dB: 10 log10 of the power of ``exact`` over that of the difference."""
+    noise = float(np.square(found.astype(np.float64) - exact).sum())
+    power = float(np.square(exact, dtype=np.float64).sum())
+    return float("inf") if noise == 0 else 10 * float(np.log10(max(power, 1e-300) / noise))
+
+
+# -- a whole network ---------------------------------------------------------------------------------
+def spend(
+    budget: Budget,
+    graph: Graph,
+    config: Config,
+    tensors: Mapping[str, Tensor],
+    trials: Mapping[str, Trials],
+    images: np.ndarray,
+    labels: np.ndarray | None,
+    mode: str,
+) -> tuple[Choices, float]:
+    """Choose the rule of every filter of a network.
+
+    Args:
+        tensors: shape and scale of every tensor.
+        trials: output tensor -> trials under :data:`RULES`, measured; layers with a single rule have no choice.
+        images, labels: what the loss is measured on.
+        mode: of the schedules.
+
+    Returns:
+        The choices, and the measured loss, in the budget's unit.
+
+    Raises:
+        InputError: a budget of accuracy without labels.
+    """
+    quants = {name: tensor.quant for name, tensor in tensors.items()}
+    if budget.points is not None and labels is None:
+        raise InputError(f"budget {budget}: accuracy needs labels of the calibration images; or give decibels")
+    images, labels = _affordable(graph, images, labels, budget)
+    output = network_output(graph)
+    exact: dict[str, list] = {output: []}
+    for start in range(0, len(images), graph.batch):
+        graph.run(images[start : start + graph.batch], lambda name, v: exact[name].append(v) if name in exact else None)
+    exact = np.concatenate(exact[output])
+
+    def outputs(choices: Choices) -> np.ndarray:
+        layers = integer_layers(graph.nodes, quants, trials, choices)
+        nodes = tuple(layer.unscheduled(config) for layer in layers)
+        model = Model(config, nodes, tensors, graph.input, graph.output)
+        return quants[output].dequantise(model.reference_integers(images))
+
+    def quality(choices: Choices) -> float:
+        found = outputs(choices)
+        if budget.points is None:
+            return sqnr(exact, found)
+        return 100 * float((found.reshape(len(found), -1).argmax(axis=1) == labels).mean())
+
+    plain = quality({})
+
+    def loss(choices: Choices) -> float:
+        return plain - quality(choices)
+
+    nodes = {node.output: node for node in graph.nodes}
+    free = {name: found for name, found in trials.items() if len(found.rules) > 1}
+    reach = sensitivities(graph, probe_images(images), free)
+    layers = []
+    for layer in integer_layers([nodes[name] for name in free], quants, trials, {}):
+        name, x = layer.node.output, tensors[layer.node.inputs[0]]
+        plan = layer.scheduled(config, x, mode, activation_skip=False).plan
+        cycles = filter_cycles(plan, map_shape(x), trials[name].weights)
+        layers.append(Layer(nodes[name], trials[name], cycles, trials[name].noise * reach[name]))
+    return search(layers, loss, budget.points if budget.decibels is None else budget.decibels)
+
+
+def _affordable(graph: Graph, images: np.ndarray, labels, budget: Budget):
+    """Images to measure on: all of them for accuracy; for decibels as many as :data:`_MACS` allow, at least 8."""
+    if budget.points is not None:
+        return images, labels
+    macs = sum(node.weight[0].size * np.prod(graph.shapes[node.output]) for node in graph.nodes if node.op == "conv")
+    count = max(8, int(_MACS // max(macs, 1)))
+    return images[:: max(1, -(-len(images) // count))], None

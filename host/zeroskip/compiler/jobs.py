@@ -1,0 +1,249 @@
+"""A layer as jobs of the zena engine: kernel tiles, allocated to PEs, packed.
+
+A *kernel tile* is what a PE's weight memory holds: some chunks (one kernel tap of one channel block, 16
+channels) of one filter.  Filters that read the same channel blocks are a *family*; only filters of one
+family share a job.  Partial sums stay in the PEs while the channel tiles pass by, so a layer is cut
+into parts only where its filters need more of them than there are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from ..hardware.config import Config
+from ..hardware.packets import MIN_CHUNKS
+from ..runtime.compress import lane_groups
+from ..runtime.modes import skips
+from ..runtime.program import FINAL, FIRST, JobPart
+from ..runtime.tiling import DMA_LIMIT, Layout, View
+from ..runtime.zena_tiling import Load, choose_tile
+from .allocate import allocate, expected_work
+from .blocks import Blocked
+
+DENSITY = 0.45
+"""Non-zero activations the allocation and the tile sizes count on when zero activations are skipped."""
+
+_PART_COST = 0.02
+"""Host time of one more part, in parts of the layer's cycles."""
+
+
+def choose_parts(config: Config, blocked: Blocked, view: View, mode: str) -> tuple[tuple[int, int] | None, float]:
+    """Channel blocks of a channel tile and number of parts with the fewest modelled cycles; None: nothing fits."""
+    skip_weights, skip_acts = skips(mode)
+    nonzero = np.count_nonzero(blocked.weights, axis=5)[:, 0] if skip_weights else _channels(blocked)
+    chunks = nonzero.reshape(len(nonzero), -1)
+    work = float(expected_work(chunks, DENSITY if skip_acts else 1.0).sum()) / config.filters
+    words = (float(nonzero.sum()) * 1.08 + chunks.size) / 4
+    families = _families(blocked)
+    taps = blocked.kernel[0] * blocked.kernel[1]
+    best, best_cycles = None, np.inf
+    for blocks in _counts(blocked.blocks):
+        layout = Layout(blocks, blocks, 0, 1)
+        extent = tuple((k - 1) * d + 1 for k, d in zip(blocked.kernel, blocked.dilation, strict=True))
+        if layout.size(*extent) > config.columns:
+            break
+        for parts in _counts(len(blocked.filters)):
+            units = _cut(families, parts)
+            rounds = max(sum(-(-len(f) // config.filters) for f in unit) for unit in units)
+            # What one part has to do, on average.
+            span = np.mean([blocked.place[np.concatenate(unit)].max() - blocked.place[np.concatenate(unit)].min() + 1
+                            for unit in units])  # fmt: skip
+            tiles = max(-(-span // blocks), 1)
+            job_tiles = -(-min(blocks, blocked.place.shape[1]) * taps // config.steps)
+            per_tile = -(-min(blocks, blocked.place.shape[1]) * taps // job_tiles)
+            jobs = rounds * max(-(-blocked.place.shape[1] // blocks), 1) * job_tiles
+            pads = jobs * max(MIN_CHUNKS - per_tile, 0)
+            beats = words / len(units) + jobs * config.sub_wgs * (2 + -(-max(per_tile, MIN_CHUNKS) // 4))
+            if rounds > config.psums or beats * 1.5 * 8 > DMA_LIMIT:
+                continue
+            idle = rounds * config.filters * len(units) / len(blocked.filters)
+            busy = work / len(units) * idle + pads
+            load = Load(int(tiles), busy, jobs, beats, rounds * config.sub_wgs, rounds, skip_acts)
+            cycles = choose_tile(config, view, layout, load).cycles * len(units) * (1 + _PART_COST * (len(units) - 1))
+            if cycles < best_cycles:
+                best, best_cycles = (blocks, parts), cycles
+            elif parts > 8 * (best[1] if best else parts):
+                break
+    return best, best_cycles
+
+
+def _counts(count: int) -> list[int]:
+    """1, 2, 3, 4, 6, 8, 12 ... up to ``count``."""
+    steps = {n for power in range(count.bit_length()) for n in (1 << power, 3 << power) if n < count}
+    return sorted(steps | {count})
+
+
+def _channels(blocked: Blocked) -> np.ndarray:
+    """Channels that exist in every chunk of every filter: int64 (K, R, S, B)."""
+    present = np.count_nonzero(blocked.present[:, 0], axis=2)[:, None, None, :]
+    return np.broadcast_to(present, (len(present), *blocked.kernel, present.shape[-1]))
+
+
+def _families(blocked: Blocked) -> list[np.ndarray]:
+    """Filters that need the same channel blocks, by first block."""
+    key = np.where(blocked.needed, blocked.place, -1)
+    _, family = np.unique(key, axis=0, return_inverse=True)
+    order = np.argsort(family.ravel(), kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(family.ravel()[order])) + 1)
+
+
+def _cut(families: list[np.ndarray], parts: int) -> list[list[np.ndarray]]:
+    """Deal families to at most ``parts`` parts, cutting each where there are fewer families than parts."""
+    if parts <= len(families):
+        bounds = np.linspace(0, len(families), parts + 1).astype(int).tolist()
+        return [families[a:b] for a, b in pairwise(bounds)]
+    pieces = -(-parts // len(families))
+    return [[piece] for family in families for piece in np.array_split(family, min(pieces, len(family)))]
+
+
+def make_parts(
+    config: Config, blocked: Blocked, choice: tuple[int, int], mode: str, allocation: str
+) -> tuple[JobPart, ...]:
+    """Cut a layer into jobs.
+
+    Args:
+        choice: channel blocks of a channel tile, and parts, from :func:`choose_parts`.
+        allocation: of kernels to PEs, one of ``allocate.ALLOCATIONS``.
+    """
+    blocks, parts = choice
+    families = _families(blocked)
+    if allocation != "index":
+        # What is cut apart is sorted first, so that the filters of a part are alike.
+        size = np.count_nonzero(blocked.weights, axis=(1, 2, 3, 4, 5))
+        families = [family[np.argsort(-size[family], kind="stable")] for family in families]
+    return tuple(_part(config, blocked, unit, blocks, mode, allocation) for unit in _cut(families, parts))
+
+
+@dataclass
+class _Jobs:
+    """The jobs of one family; ``lists`` holds one entry per job and chunk place, the others one per job."""
+
+    tile: np.ndarray
+    order: np.ndarray
+    sub_wg: np.ndarray
+    slot: np.ndarray
+    flags: np.ndarray
+    kernels: np.ndarray
+    taps: np.ndarray
+    blocks: np.ndarray
+
+
+def _part(config, blocked, families, blocks, mode, allocation) -> JobPart:
+    block0 = int(min(blocked.place[family[0], 0] for family in families))
+    made, slot0 = [], 0
+    for family in families:
+        made.append(_family_jobs(config, blocked, family, blocks, block0, slot0, mode, allocation))
+        slot0 = int(made[-1].slot.max()) + 1
+    jobs = _Jobs(*(np.concatenate([getattr(m, key) for m in made]) for key in _Jobs.__annotations__))
+    # Channel tile by channel tile; sub-WGs alternate within a round.
+    order = np.lexsort((jobs.sub_wg, jobs.order, jobs.tile))
+    jobs = _Jobs(*(getattr(jobs, key)[order] for key in _Jobs.__annotations__))
+    return _packed(config, blocked, jobs, blocks, block0, mode)
+
+
+def _family_jobs(config, blocked, family, blocks, block0, slot0, mode, allocation) -> _Jobs:
+    """Cut the chunks of a family into kernel tiles and allocate its filters to PEs."""
+    skip_weights, skip_acts = skips(mode)
+    place = blocked.place[family[0]][blocked.needed[family[0]]] - block0
+    taps = blocked.kernel[0] * blocked.kernel[1]
+    # Kernel tiles: equal shares of the chunks of every channel tile, block after block, at most config.steps each.
+    tiles, lists = [], []
+    for tile in np.unique(place // blocks):
+        inside = np.flatnonzero(place // blocks == tile)
+        chunks = np.stack(np.divmod(np.arange(len(inside) * taps), taps), axis=1)
+        for share in np.array_split(chunks, -(-len(chunks) // config.steps)):
+            tiles.append(tile)
+            lists.append(np.stack([share[:, 1], inside[share[:, 0]]], axis=1))
+    width = max(map(len, lists))
+    chunk = np.full((len(lists), width, 2), -1)
+    for index, found in enumerate(lists):
+        chunk[index, : len(found)] = found
+    weights = blocked.weights[family][:, 0].reshape(len(family), taps, -1, config.lanes)
+    exist = _channels(blocked)[family].reshape(weights.shape[:3])
+    counts = np.count_nonzero(weights, axis=3) if skip_weights else exist
+    counts = np.where(chunk[..., 0] < 0, 0, counts[:, chunk[..., 0], chunk[..., 1]])  # (K, kernel tiles, chunks)
+    work = expected_work(counts, DENSITY if skip_acts else 1.0).sum(1)
+    taken = allocate(work, config.sub_filters, config.sub_wgs, allocation)
+    rounds = len(taken)
+    taken = np.broadcast_to(taken, (len(tiles), *taken.shape))
+    kernels = taken.reshape(-1, config.sub_filters)  # (kernel tiles * rounds * sub-WGs, PEs)
+    tile, turn, sub_wg = (a.ravel() for a in np.indices(taken.shape[:3]))
+    used = (kernels >= 0).any(1)
+    flags = (tile == 0) * FIRST + (tile == len(tiles) - 1) * FINAL
+    if skip_weights:  # a kernel tile without weights needs no job, unless it begins or ends its sums
+        some = np.where(kernels < 0, 0, counts.sum(2)[kernels, tile[:, None]]).any(1)
+        used &= some | (flags != 0)
+    jobs = _Jobs(
+        tile=np.asarray(tiles)[tile],
+        order=tile * rounds + turn,
+        sub_wg=sub_wg,
+        slot=slot0 + turn,
+        flags=flags,
+        kernels=np.where(kernels < 0, -1, family[kernels]),
+        taps=_pad(chunk[tile][..., 0], config.steps),
+        blocks=_pad(chunk[tile][..., 1], config.steps),
+    )
+    return _Jobs(*(getattr(jobs, key)[used] for key in _Jobs.__annotations__))
+
+
+def _pad(array: np.ndarray, width: int) -> np.ndarray:
+    return np.pad(array, ((0, 0), (0, width - array.shape[1])), constant_values=-1)
+
+
+def _packed(config: Config, blocked: Blocked, jobs: _Jobs, blocks: int, block0: int, mode: str) -> JobPart:
+    """Chunk lists and kernel data of jobs in stream order."""
+    skip_weights, skip_acts = skips(mode)
+    rows, columns = blocked.kernel
+    listed = jobs.taps >= 0
+    weights = blocked.weights[:, 0].reshape(len(blocked.weights), rows * columns, -1, config.lanes)
+    kernels = jobs.kernels[:, :, None]
+    some = (kernels >= 0) & listed[:, None]  # (J, PEs, chunk places)
+    kernel = np.where(some, kernels, 0)
+    tap, block = (np.maximum(which, 0)[:, None] for which in (jobs.taps, jobs.blocks))
+    values = weights[kernel, tap, block]
+    present = values != 0 if skip_weights else blocked.present[kernel, 0, block]
+    present &= some[..., None]
+    if skip_weights:  # chunks without a weight in any PE are not sent
+        listed &= present.any((1, 3))
+    order = np.argsort(~listed, axis=1, kind="stable")
+    chunks = np.maximum(listed.sum(1), MIN_CHUNKS)
+    sent = np.arange(listed.shape[1]) < chunks[:, None]
+    values, present = (np.take_along_axis(a, order[:, None, :, None], axis=2) for a in (values, present))
+    place = blocked.place[np.maximum(jobs.kernels.max(1), 0)[:, None], np.maximum(jobs.blocks, 0)] - block0
+    column = np.where(listed, jobs.taps * blocks + place - jobs.tile[:, None] * blocks, -1)
+    column = np.take_along_axis(column, order, axis=1)
+    present &= np.take_along_axis(listed, order, axis=1)[:, None, :, None]
+    pe_sent = np.broadcast_to(sent[:, None], present.shape[:3])
+    coded = _coded(config, values[pe_sent])
+    words, beats = lane_groups(coded, present[pe_sent], np.repeat(chunks, config.sub_filters))
+    cycles = expected_work(present.sum(3), DENSITY if skip_acts else 1.0) - (~sent).sum(1)[:, None]
+    busy = np.bincount(jobs.sub_wg, cycles.max(1), config.sub_wgs).max()
+    used = np.unique(jobs.kernels[jobs.kernels >= 0])
+    dense = float((_channels(blocked)[used] * blocked.needed[used][:, None, None]).sum())
+    found, tile = np.unique(jobs.tile, return_inverse=True)
+    return JobPart(
+        block0,
+        Layout(blocks, blocks, 0, 1),
+        (found * blocks).astype(np.int32),
+        tile.ravel().astype(np.int32),
+        *(getattr(jobs, key).astype(np.int32) for key in ("sub_wg", "slot", "flags")),
+        chunks.astype(np.int32),
+        beats.reshape(-1, config.sub_filters // 4).sum(1).astype(np.int32),
+        jobs.kernels.astype(np.int32),
+        column[sent].astype(np.int32),
+        words,
+        np.array([busy]),
+        np.array([dense / config.filters]),
+    )
+
+
+def _coded(config: Config, weights: np.ndarray) -> np.ndarray:
+    """Weights as the stream carries them: int16."""
+    if config.weight_w == 5:
+        from .logquant import encode
+
+        return encode(weights).astype(np.int16)
+    return weights.astype(np.int16)

@@ -1,0 +1,152 @@
+"""Networks that were quantised before they were exported.
+
+In QDQ files, QuantizeLinear and DequantizeLinear stand around ordinary operators; they are read here.
+In QOperator files, operators such as QLinearConv hold scales and zero points of their own;
+:func:`expand` rewrites each as the same operator between DequantizeLinear and QuantizeLinear, which
+is its definition.  So both kinds take the same way, with the file's own integers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import InputError
+from ..runtime.hostops import RANGE, Quant
+from .onnx_constants import Integers
+from .onnx_source import Source, importer
+
+_UNARY = ((0, 1, 2),), (3, 4)
+_BINARY = ((0, 1, 2), (3, 4, 5)), (6, 7)
+FORMS = {
+    "QLinearConv": ("Conv", *_BINARY),
+    "QLinearMatMul": ("MatMul", *_BINARY),
+    "QGemm": ("Gemm", ((0, 1, 2), (3, 4, 5)), (7, 8)),
+    "QLinearAdd": ("Add", *_BINARY),
+    "QLinearMul": ("Mul", *_BINARY),
+    "QLinearGlobalAveragePool": ("GlobalAveragePool", *_UNARY),
+    "QLinearAveragePool": ("AveragePool", *_UNARY),
+    "QLinearReduceMean": ("ReduceMean", *_UNARY),
+    "QLinearLeakyRelu": ("LeakyRelu", *_UNARY),
+    "QLinearSigmoid": ("Sigmoid", *_UNARY),
+    "QLinearSoftmax": ("Softmax", *_UNARY),
+    "QLinearConcat": ("Concat", None, (0, 1)),
+}
+"""Operator -> (operator on real numbers, places of each input's (tensor, scale, zero point), of the output's)."""
+
+_BIAS = {"QLinearConv": 8, "QGemm": 6}
+_DROPPED = ("channels_last", "opset")
+
+
+def is_quantised(node) -> bool:
+    """Whether :func:`expand` knows a node."""
+    return node.op_type in FORMS and (
+        node.domain == "com.microsoft" or node.op_type in ("QLinearConv", "QLinearMatMul")
+    )
+
+
+def expand(node, name: str, fresh) -> list:
+    """A node of a QOperator file as ordinary nodes around its real operator.
+
+    Args:
+        node: an ``onnx.NodeProto`` that :func:`is_quantised`.
+        name: its unique name.
+        fresh: function from a wish to an unused tensor name.
+    """
+    import onnx
+
+    op, places, (scale, zero_point) = FORMS[node.op_type]
+    inputs = [*node.input, *[""] * 9]
+    if places is None:
+        places = [(i, i + 1, i + 2) for i in range(2, len(node.input), 3)]
+    found, reals = [], []
+
+    def add(op_type, sources, target, **attributes):
+        found.append(onnx.helper.make_node(op_type, sources, [target], name=target, **attributes))
+        return target
+
+    transposed = any(a.name == "transB" and a.i for a in node.attribute)
+    for i, place in enumerate(places):
+        axis = {"QLinearConv": 0, "QGemm": 0 if transposed else 1}.get(node.op_type, 1)
+        sources = [inputs[p] for p in place]
+        reals.append(add("DequantizeLinear", sources, fresh(f"{name}/input{i}"), **({"axis": axis} if i else {})))
+    bias = inputs[_BIAS.get(node.op_type, 8)] if node.op_type in _BIAS else ""
+    if bias:
+        unit = add("Mul", [inputs[1], inputs[4]], fresh(f"{name}/unit"))
+        reals.append(add("DequantizeLinear", [bias, unit], fresh(f"{name}/bias"), axis=0))
+    quantised = bool(inputs[scale])
+    real = fresh(f"{name}/real") if quantised else node.output[0]
+    main = onnx.helper.make_node(op, reals, [real], name=name)
+    main.attribute.extend(a for a in node.attribute if a.name not in _DROPPED or (a.name == "channels_last" and a.i))
+    found.append(main)
+    if quantised:
+        add("QuantizeLinear", [real, inputs[scale], inputs[zero_point]], node.output[0])
+    return found
+
+
+@importer("QuantizeLinear")
+def quantize_linear(source: Source) -> None:
+    quant = _quant(source)
+    source.tensor(0)
+    source.emit("quantise", source.shape(0))
+    source.importer.quants[source.node.output[0]] = quant
+    source.importer.integer_names.add(source.node.output[0])
+
+
+@importer("DequantizeLinear", on_integers=True)
+def dequantize_linear(source: Source) -> None:
+    if source.is_constant(0):
+        _dequantize_constant(source)
+        return
+    found, quant = source.quant(0), _quant(source)
+    if found is None:
+        raise source.error("its input holds real numbers; accepted: what QuantizeLinear made")
+    if found != quant:
+        raise source.error(
+            f"takes its input for scale {quant.scale:g}, zero point {quant.zero_point} ({quant.dtype}), but it was "
+            f"quantised with scale {found.scale:g}, zero point {found.zero_point} ({found.dtype}); accepted: the same"
+        )
+    source.importer.names[source.node.output[0]] = source.tensor(0)
+
+
+def _dequantize_constant(source: Source) -> None:
+    values, scale = source.constant(0), _scale(source)
+    if values.dtype.kind not in "iu" or (source.has("block_size") and source.integer("block_size", 0)):
+        raise source.error(
+            f"constants of {values.dtype}, or in blocks; accepted: integers with one scale, or one per axis"
+        )
+    zero_point = np.zeros(1, np.int64) if source.is_absent(2) else source.constant(2).reshape(-1).astype(np.int64)
+    axis = source.integer("axis", 1)
+    axis += values.ndim if axis < 0 else 0
+    length = values.shape[axis] if 0 <= axis < values.ndim else 1
+    if scale.size not in (1, length) or zero_point.size not in (1, length):
+        raise source.error(
+            f"{scale.size} scales for constants of shape {values.shape} along axis {axis}; accepted: 1 or {length}"
+        )
+    around = [-1 if i == axis else 1 for i in range(values.ndim)]
+    expand = lambda vector: vector.reshape(around) if vector.size > 1 else vector.reshape([1] * values.ndim)  # noqa: E731
+    values = np.asarray(values.astype(np.int64) - expand(zero_point))
+    name = source.node.output[0]
+    source.importer.constants[name] = np.asarray(values * expand(scale))
+    source.importer.integers[name] = Integers(values, scale, axis)
+
+
+def _scale(source: Source) -> np.ndarray:
+    scale = source.constant(1).reshape(-1).astype(np.float64)
+    if not scale.size or not (scale > 0).all():
+        raise source.error(f"a scale of {scale.min() if scale.size else 'no value'}; accepted: above 0")
+    return scale
+
+
+def _quant(source: Source) -> Quant:
+    """Scale and zero point of an activation."""
+    scale = _scale(source)
+    zero_point = np.zeros(1, np.uint8) if source.is_absent(2) else source.constant(2).reshape(-1)
+    if scale.size != 1 or zero_point.size != 1:
+        raise source.error(f"an activation with {scale.size} scales; accepted: 1 (per tensor)")
+    dtype = zero_point.dtype.name
+    if dtype not in RANGE or (dtype == "int16" and zero_point[0] != 0):
+        raise source.error(f"zero point {zero_point[0]} of type {dtype}; accepted: uint8, int8, or int16 with 0")
+    try:
+        return Quant(float(scale[0]), int(zero_point[0]), dtype)
+    except InputError as error:
+        raise source.error(str(error)) from error

@@ -1,0 +1,310 @@
+"""ONNX operators that move values: shapes, joining and cutting, padding, resizing."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .onnx_source import Source, dims, importer
+
+
+@importer("Identity", "Dropout", on_integers=True)
+def identity(source: Source) -> None:
+    source.alias(0)
+
+
+@importer("Cast")
+def cast(source: Source) -> None:
+    to = source.integer("to", 1)
+    if to not in (1, 11):
+        raise source.error(f"to = {to}; accepted: 1 (float32) and 11 (float64), which change nothing")
+    source.alias(0)
+
+
+# -- shapes ------------------------------------------------------------------------------------------
+@importer("Flatten", on_integers=True)
+def flatten(source: Source) -> None:
+    shape = source.shape(0)
+    axis = source.integer("axis", 1)
+    if axis not in (1, -len(shape)):
+        raise source.error(f"axis = {axis}; accepted: 1, which keeps the batch")
+    source.finish(source.tensor(0), (math.prod(shape),))
+
+
+@importer("Reshape", on_integers=True)
+def reshape(source: Source) -> None:
+    shape, batch = source.shape(0), source.batch
+    target = [int(v) for v in (source.constant(1).ravel() if not source.has("shape") else source.ints("shape", None))]
+    full, keep_zero = (batch, *shape), source.integer("allowzero", 0)
+    if any(v < -1 for v in target) or target.count(-1) > 1:
+        raise source.error(f"shape {target}; accepted: positive sizes, 0 and at most one -1")
+    if not keep_zero:
+        if any(v == 0 and i >= len(full) for i, v in enumerate(target)):
+            raise source.error(f"shape {target} copies (0) an axis that ({dims(shape)}) does not have")
+        target = [full[i] if v == 0 else v for i, v in enumerate(target)]
+    known = math.prod(v for v in target if v != -1)
+    if -1 in target and known and math.prod(full) % known == 0:
+        target[target.index(-1)] = math.prod(full) // known
+    if len(target) < 2 or target[0] not in (batch, 1) or math.prod(target[1:]) != math.prod(shape) or 0 in target:
+        raise source.error(f"({dims(shape)}) to {target}; accepted: shapes that keep the batch as first axis")
+    source.finish(source.tensor(0), tuple(target[1:]))
+
+
+@importer("Squeeze", on_integers=True)
+def squeeze(source: Source) -> None:
+    shape = source.shape(0)
+    axes = source.axes(1, len(shape) + 1)
+    if axes is None:
+        axes = tuple(i + 1 for i, n in enumerate(shape) if n == 1)
+    if any(a == 0 or shape[a - 1] != 1 for a in axes) or len(axes) == len(shape):
+        raise source.error(f"axes {axes} of ({dims(shape)}); accepted: axes of size 1, not the batch, not all others")
+    source.finish(source.tensor(0), tuple(n for i, n in enumerate(shape) if i + 1 not in axes))
+
+
+@importer("Unsqueeze", on_integers=True)
+def unsqueeze(source: Source) -> None:
+    shape = list(source.shape(0))
+    count = source.constant(1).size if not source.has("axes") else len(source.attributes["axes"])
+    axes = source.axes(1, len(shape) + 1 + count)
+    if axes is None or 0 in axes:
+        raise source.error(f"axes {axes}; accepted: axes after the batch")
+    for axis in sorted(axes):
+        shape.insert(axis - 1, 1)
+    source.finish(source.tensor(0), tuple(shape))
+
+
+@importer("Transpose", on_integers=True)
+def transpose(source: Source) -> None:
+    shape = source.shape(0)
+    perm = source.ints("perm", tuple(range(len(shape), -1, -1)))
+    if sorted(perm) != list(range(len(shape) + 1)) or perm[0] != 0:
+        raise source.error(
+            f"perm = {list(perm)} of ({dims(shape)}); accepted: a permutation that keeps the batch first"
+        )
+    perm = tuple(axis - 1 for axis in perm[1:])
+    source.emit("transpose", tuple(shape[axis] for axis in perm), attrs={"perm": perm})
+
+
+@importer("DepthToSpace", on_integers=True)
+def depth_to_space(source: Source) -> None:
+    (c, h, w), b = _maps(source), source.integer("blocksize", 0)
+    mode = source.text("mode", "DCR")
+    if b < 1 or c % (b * b) or mode not in ("DCR", "CRD"):
+        raise source.error(f"blocksize {b}, mode {mode!r} of {c} channels; accepted: its square divides them; DCR, CRD")
+    split, perm = ((b, b, c // b**2), (2, 3, 0, 4, 1)) if mode == "DCR" else ((c // b**2, b, b), (0, 3, 1, 4, 2))
+    source.finish(source.transposed(source.reshaped(0, (*split, h, w)), perm), (c // b**2, h * b, w * b))
+
+
+@importer("SpaceToDepth", on_integers=True)
+def space_to_depth(source: Source) -> None:
+    (c, h, w), b = _maps(source), source.integer("blocksize", 0)
+    if b < 1 or h % b or w % b:
+        raise source.error(f"blocksize {b} of maps {h}x{w}; accepted: one that divides them")
+    turned = source.transposed(source.reshaped(0, (c, h // b, b, w // b, b)), (2, 4, 0, 1, 3))
+    source.finish(turned, (c * b * b, h // b, w // b))
+
+
+def _maps(source: Source) -> tuple[int, int, int]:
+    shape = source.shape(0)
+    if len(shape) != 3:
+        raise source.error(f"input ({dims(shape)}); accepted: (N, C, H, W)")
+    return shape
+
+
+# -- joining and cutting -----------------------------------------------------------------------------
+@importer("Concat", on_integers=True)
+def concat(source: Source) -> None:
+    places = range(len(source.node.input))
+    shapes = [source.shape(i) for i in places]
+    axis = source.integer("axis", 1)
+    axis += len(shapes[0]) + 1 if axis < 0 else 0
+    rest = [shape[: axis - 1] + shape[axis:] for shape in shapes]
+    if not 1 <= axis <= len(shapes[0]) or len({len(s) for s in shapes}) > 1 or len(set(rest)) > 1:
+        found = ", ".join(f"({dims(shape)})" for shape in shapes[:5])
+        raise source.error(f"axis {axis} of {found}; accepted: any axis but the batch, all others of equal size")
+    if len({source.quant(i) for i in places}) > 1:
+        raise source.error("integers of tensors with different scales; accepted: real numbers, or equal scales")
+    shape = list(shapes[0])
+    shape[axis - 1] = sum(s[axis - 1] for s in shapes)
+    source.emit("concat", tuple(shape), inputs=tuple(places), attrs={"axis": axis - 1})
+
+
+@importer("Slice", on_integers=True)
+def slice_(source: Source) -> None:
+    shape = source.shape(0)
+    if source.has("starts"):
+        starts, ends = source.ints("starts", None), source.ints("ends", None)
+        axes, steps = source.ints("axes", tuple(range(len(starts)))), (1,) * len(starts)
+    else:
+        starts, ends = source.listed(1), source.listed(2)
+        axes = source.listed(3) if not source.is_absent(3) else tuple(range(len(starts)))
+        steps = source.listed(4) if not source.is_absent(4) else (1,) * len(starts)
+    rank = len(shape) + 1
+    axes = [axis + rank if axis < 0 else axis for axis in axes]
+    if len({len(starts), len(ends), len(axes), len(steps)}) > 1 or 0 in steps or any(not 1 <= a < rank for a in axes):
+        raise source.error(
+            f"starts {starts}, ends {ends}, axes {axes}, steps {steps} of ({dims(shape)}); accepted: lists of one "
+            f"length, steps other than 0, any axis but the batch"
+        )
+    bounds = [slice(0, n, 1).indices(n) for n in shape]
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        bounds[axis - 1] = slice(start, end, step).indices(shape[axis - 1])
+    _emit_slice(source, bounds, 0)
+
+
+@importer("Split", on_integers=True)
+def split(source: Source) -> None:
+    shape, outputs = source.shape(0), len(source.node.output)
+    axis = source.integer("axis", 0)
+    axis += len(shape) + 1 if axis < 0 else 0
+    if not 1 <= axis <= len(shape):
+        raise source.error(f"axis {axis} of ({dims(shape)}); accepted: any axis but the batch")
+    size = shape[axis - 1]
+    part = -(-size // outputs)
+    sizes = [min(part, size - i * part) for i in range(outputs)]
+    if source.has("split"):
+        sizes = source.ints("split", None)
+    elif not source.is_absent(1):
+        sizes = source.listed(1)
+    if len(sizes) != outputs or sum(sizes) != size or min(sizes) < 1:
+        raise source.error(f"parts {list(sizes)} of an axis of {size}; accepted: {outputs} parts that add up to it")
+    start = 0
+    for i, length in enumerate(sizes):
+        bounds = [(0, n, 1) for n in shape]
+        bounds[axis - 1] = (start, start + length, 1)
+        start += length
+        if source.node.output[i]:
+            _emit_slice(source, bounds, i)
+
+
+def _emit_slice(source: Source, bounds, output: int) -> None:
+    start, stop, step = (tuple(values) for values in zip(*bounds, strict=True))
+    shape = tuple(len(range(*bound)) for bound in bounds)
+    source.emit("slice", shape, output=output, attrs={"start": start, "stop": stop, "step": step})
+
+
+@importer("Pad", on_integers=True)
+def pad(source: Source) -> None:
+    shape, mode = source.shape(0), source.text("mode", "constant")
+    rank = len(shape) + 1
+    old = source.has("pads") or source.is_absent(1)
+    pads = source.ints("pads", None) if old else source.listed(1)
+    value = source.number("value", 0.0) if old else source.scalar(2, 0.0)
+    axes = tuple(range(rank)) if source.is_absent(3) else source.axes(3, rank)
+    quant = source.quant(0)
+    zero = 0 if quant is None else quant.zero_point
+    if quant is not None and source.is_absent(2):
+        value = 0
+    if mode not in ("constant", "edge") or (mode == "constant" and value != zero):
+        raise source.error(f"mode {mode!r} with value {value:g}; accepted: constant zeros ({zero}), edge")
+    full = [0] * 2 * rank
+    if len(pads) != 2 * len(axes) or min(pads, default=0) < 0:
+        raise source.error(f"pads {list(pads)} for axes {list(axes)}; accepted: two values of at least 0 for each")
+    for i, axis in enumerate(axes):
+        full[axis], full[rank + axis] = pads[i], pads[len(axes) + i]
+    if full[0] or full[rank]:
+        raise source.error(f"pads {list(pads)}, which pad the batch; accepted: any other axis")
+    padding = (*full[1:rank], *full[rank + 1 :])
+    grown = tuple(n + padding[i] + padding[rank - 1 + i] for i, n in enumerate(shape))
+    if mode == "constant":
+        source.emit("pad", grown, attrs={"padding": padding})
+        return
+    if len(shape) != 3 or padding[0] or padding[3]:
+        raise source.error(f"pads {list(pads)} of mode 'edge'; accepted: of the last two axes of (N, C, H, W)")
+    rows, columns = (_repeated(shape[i], padding[i], grown[i]) for i in (1, 2))
+    source.emit("resize", grown, attrs={"rows": rows, "columns": columns})
+
+
+def _repeated(length: int, before: int, size: int) -> np.ndarray:
+    """Places of a "resize" that repeats the first and the last row: float (3, size)."""
+    index = (np.arange(size) - before).clip(0, length - 1)
+    return np.stack([index, index, np.zeros(size)])
+
+
+# -- resizing ----------------------------------------------------------------------------------------
+@importer("Resize", "Upsample", on_integers=True)
+def resize(source: Source) -> None:
+    """Nearest or linear, of the last two axes (or the last of (N, C, L))."""
+    shape = source.shape(0)
+    if len(shape) not in (2, 3):
+        raise source.error(f"input ({dims(shape)}); accepted: (N, C, H, W) and (N, C, L)")
+    scales, sizes = _targets(source, len(shape) + 1)
+    upsample = source.op == "Upsample" or source.opset < 11
+    mode = source.text("mode", "nearest")
+    place = source.text("coordinate_transformation_mode", "asymmetric" if upsample else "half_pixel")
+    rounding = source.text("nearest_mode", "floor" if upsample else "round_prefer_floor")
+    if mode not in ("nearest", "linear") or place not in _PLACES or rounding not in _ROUNDINGS:
+        raise source.error(
+            f"mode {mode!r}, coordinates {place!r}, rounding {rounding!r}; accepted: nearest, linear; "
+            f"{', '.join(_PLACES)}; {', '.join(_ROUNDINGS)}"
+        )
+    if source.integer("antialias", 0) or source.text("keep_aspect_ratio_policy", "stretch") != "stretch":
+        raise source.error("antialias, or a kept aspect ratio; accepted: antialias = 0, stretch")
+    if scales[:2] != [1, 1] or sizes[1] not in (None, shape[0]):
+        raise source.error(f"scales {scales} (batch first); accepted: 1 for batch and channels")
+    full = (1,) * (3 - len(shape))
+    lengths, axes = (*full, *shape[1:]), []
+    for n, scale, size in zip(lengths, [*full, *scales[2:]], [*full, *sizes[2:]], strict=True):
+        size = max(0, math.floor(n * scale)) if size is None else size
+        if not 1 <= size <= 2**20:
+            raise source.error(f"{n} to {size} rows or columns; accepted: 1 to {2**20}")
+        x = _PLACES[place](np.arange(size, dtype=np.float32), np.float32(scale), n, size).astype(np.float32)
+        axes.append(_nearest(x, n, rounding) if mode == "nearest" else _linear(x, n))
+    attrs = {"rows": axes[0], "columns": axes[1]}
+    maps = (shape[0], *lengths)
+    result = (shape[0], axes[0].shape[1], axes[1].shape[1])
+    if len(shape) == 3:
+        source.emit("resize", result, attrs=attrs)
+    else:
+        source.finish(source.step("resize", result, (source.reshaped(0, maps),), attrs=attrs), (shape[0], result[2]))
+
+
+def _targets(source: Source, rank: int) -> tuple[list[float], list[int | None]]:
+    """Scale of every axis, and its size where the file gives sizes."""
+    shape = (1, *source.shape(0))
+    given = tuple(range(rank)) if not source.has("axes") else source.axes(-1, rank)
+    scales, sizes = [1.0] * rank, [None] * rank
+    if source.has("scales"):
+        values, target = source.numbers("scales"), scales
+    elif not source.is_absent(3) and source.op == "Resize":
+        values, target = [int(v) for v in source.listed(3)], sizes
+    else:
+        place = 1 if source.op == "Upsample" or source.opset < 11 else 2
+        values, target = [float(v) for v in source.constant(place).ravel()], scales
+    if len(values) != len(given) or not all(0 < v <= 2**20 for v in values):
+        raise source.error(f"scales or sizes {values[:8]}; accepted: {len(given)} numbers, above 0 and up to {2**20}")
+    for axis, value in zip(given, values, strict=True):
+        target[axis] = value
+    for axis, size in enumerate(sizes):
+        if size is not None and axis:
+            scales[axis] = size / shape[axis]
+    return scales, sizes
+
+
+_PLACES = {
+    "half_pixel": lambda i, s, n, m: (i + np.float32(0.5)) / s - np.float32(0.5),
+    "pytorch_half_pixel": lambda i, s, n, m: (i + np.float32(0.5)) / s - np.float32(0.5) if m > 1 else 0 * i,
+    "align_corners": lambda i, s, n, m: i * np.float32(n - 1) / np.float32(m - 1) if m > 1 else 0 * i,
+    "asymmetric": lambda i, s, n, m: i / s,
+    "tf_half_pixel_for_nn": lambda i, s, n, m: (i + np.float32(0.5)) / s,
+}
+"""Coordinate transformation -> function (output index, scale, input size, output size) -> place in the input."""
+
+_ROUNDINGS = {
+    "round_prefer_floor": lambda x: np.ceil(x - np.float32(0.5)),
+    "round_prefer_ceil": lambda x: np.floor(x + np.float32(0.5)),
+    "floor": np.floor,
+    "ceil": np.ceil,
+}
+
+
+def _nearest(x: np.ndarray, n: int, rounding: str) -> np.ndarray:
+    index = np.clip(_ROUNDINGS[rounding](x), 0, n - 1)
+    return np.stack([index, index, 0 * index]).astype(np.float64)
+
+
+def _linear(x: np.ndarray, n: int) -> np.ndarray:
+    x = np.clip(x, 0, n - 1).astype(np.float64)
+    low = np.floor(x)
+    return np.stack([low, np.minimum(low + 1, n - 1), x - low])

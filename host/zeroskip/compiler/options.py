@@ -1,0 +1,74 @@
+"""Checks of what a caller gives :func:`zeroskip.compile`: options, calibration images, labels."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from ..errors import InputError
+from ..hardware.config import Config
+from .quantise import PER, SCALE_RULES
+
+ACTIVATIONS = ("uint8", "int16")
+
+
+def check_options(config, rules, per, percentile, clip, prune, activations, calibration_percentile) -> None:
+    def need(condition, name, value, accepted):
+        if not condition:
+            raise InputError(f"{name} {value!r}; accepted: {accepted}")
+
+    for rule in rules.values():
+        need(rule in SCALE_RULES, "scale rule", rule, ", ".join(SCALE_RULES))
+    need(per in PER, "per", per, ", ".join(PER))
+    need(_within(percentile, 1, 100), "percentile", percentile, "1 to 100")
+    need(isinstance(clip, (int, np.integer)) and 0 <= clip <= 119, "clip", clip, "whole numbers from 0 to 119")
+    need(_within(prune, 0, 1), "prune", prune, "0 to 1")
+    need(activations in ACTIVATIONS, "activations", activations, ", ".join(ACTIVATIONS))
+    need(_within(calibration_percentile, 50, 100), "calibration_percentile", calibration_percentile, "50 to 100")
+    check_activations(config, activations)
+
+
+def _within(value, low, high) -> bool:
+    return isinstance(value, (int, float, np.number)) and low <= value <= high
+
+
+def check_activations(config: Config, activations: str) -> None:
+    if activations == "int16" and config.act_w < 16:
+        raise InputError(
+            f"16-bit activations on configuration {config.name!r} with act_w = {config.act_w}; "
+            f"accepted: a configuration with act_w = 16, or activations='uint8'"
+        )
+
+
+def check_names(graph, rules) -> None:
+    layers = [node.name for node in graph.nodes if node.op == "conv"]
+    if unknown := [name for name in rules if name != "*" and name not in layers]:
+        raise InputError(f"scale rule for {unknown[0]!r}, which is no layer; layers: {', '.join(layers)}")
+
+
+def calibration_images(graph, images) -> np.ndarray:
+    shape = graph.shapes[graph.input]
+    if images is None:
+        warnings.warn(
+            "no calibration images: random ones between 0 and 1 stand in, and the outputs will be wrong; "
+            "give images the network is made for",
+            stacklevel=3,
+        )
+        return np.random.default_rng(1).random((4, *shape), dtype=np.float32)
+    images = np.asarray(images)
+    if images.dtype.kind != "f" or images.shape[1:] != shape or not len(images):
+        wanted = f"(N, {', '.join(map(str, shape))})"
+        raise InputError(f"calibration images {images.dtype} {images.shape}; accepted: floating point {wanted}")
+    if not np.isfinite(images).all():
+        raise InputError("calibration images have values that are not finite")
+    return images
+
+
+def checked_labels(labels, images, calibration) -> np.ndarray | None:
+    if labels is None or calibration is None:
+        return None
+    labels = np.asarray(labels)
+    if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
+        raise InputError(f"labels {labels.dtype} {labels.shape}; accepted: whole numbers ({len(images)},)")
+    return labels

@@ -1,0 +1,273 @@
+"""Programs of the zena engine: the packet streams of one part of a layer, for maps of one size.
+
+The jobs are the same for every tile group and every run of a layer; the activations travel compressed, so
+where they stand depends on the data and a stream is put together anew for every run.  The columns of the
+next channel tile stand between the jobs of the present one, as those of the next tile group do for trident.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from ..errors import InputError
+from ..hardware.config import Config
+from ..hardware.packets import JOB_HEADER_0, JOB_HEADER_1, KIND_JOB, KIND_ZACT, ZACT_HEADER
+from .compress import LANES, lane_groups
+from .modes import skips
+from .program import FINAL, FIRST, ConvPlan, JobPart, blocks_of, present_channels
+from .stream import header, sources
+from .tiling import DMA_LIMIT, Tile, View
+from .zena_tiling import Load, choose_tile
+
+_BEATS = DMA_LIMIT // 8
+_WAIT_NOT = 15  # JOB.undrained: no wait
+
+
+@dataclass(frozen=True)
+class Program:
+    """A part's jobs and activations for one batch of maps.
+
+    Attributes:
+        jobs: uint64, packets of one tile group's jobs, one after the other, with what depends on the group zero.
+        length: int64 (J,), beats of each.
+        follow, start: int64 (J,), columns of the next channel tile that stand behind each job, and the first of them.
+        source: int32 (rectangles, tile.size), column of the input image at every address, for block 0 of a tile.
+        spans: tile groups of each transfer: (first, end).
+    """
+
+    part: JobPart
+    view: View
+    tile: Tile
+    jobs: np.ndarray
+    length: np.ndarray
+    follow: np.ndarray
+    start: np.ndarray
+    source: np.ndarray
+    spans: tuple[tuple[int, int], ...]
+
+
+def load_of(config: Config, part: JobPart, mode: str) -> Load:
+    """What the part's jobs ask of the engine."""
+    return Load(
+        tiles=len(part.tiles),
+        busy=float(part.busy[0]),
+        jobs=float(np.bincount(part.sub_wg).max()),
+        beats=float(part.words.size + (2 + -(-part.chunks // 4)).sum()),
+        finals=int(np.count_nonzero(part.flags & FINAL)),
+        rounds=part.rounds,
+        compressed=skips(mode)[1],
+    )
+
+
+def tile_of(plan: ConvPlan, part: JobPart, view: View, act_format: int) -> Tile:
+    """The tile size of a part for maps of one size."""
+    return choose_tile(plan.config, view, part.layout, load_of(plan.config, part, plan.mode))
+
+
+def stream_beats(plan: ConvPlan, part: JobPart, tile: Tile, act_format: int) -> int:
+    """Input beats of a part's program, at most."""
+    return tile.groups * _group_beats(plan.config, part, tile)
+
+
+def _group_beats(config: Config, part: JobPart, tile: Tile) -> int:
+    columns = len(part.tiles) * tile.size * -(-config.wgs // LANES) * 17
+    return int(columns + part.words.size + (3 + -(-part.chunks // 4)).sum())
+
+
+def build(
+    plan: ConvPlan, part: JobPart, view: View, tile: Tile, pixels: np.ndarray, image: tuple[int, int], act_format: int
+) -> Program:
+    """Build a part's :class:`Program`; arguments as in :func:`zeroskip.runtime.stream.build`.
+
+    Raises:
+        InputError: a tile exceeds what one DMA transfer can move.
+    """
+    config = plan.config
+    jobs, length = _job_packets(plan, part, view, tile)
+    follow = _follow(config, part, tile)
+    at_once = min(
+        tile.groups, _BEATS // _group_beats(config, part, tile), _BEATS // _sum_beats(config, part, tile, config.wgs)
+    )
+    if not at_once:
+        raise InputError(f"layer {plan.name!r}: one tile exceeds a DMA transfer of {DMA_LIMIT} bytes")
+    bounds = np.linspace(0, tile.groups, -(-tile.groups // at_once) + 1).astype(int).tolist()
+    first = np.append(0, np.cumsum(np.bincount(part.tile)))[part.tile]  # the tile's first job
+    until = np.cumsum(follow)
+    start = until - follow - (until - follow)[first]
+    source = sources(part, view, tile, pixels, image)
+    return Program(part, view, tile, jobs, length, follow, start, source, tuple(pairwise(bounds)))
+
+
+def _sum_beats(config: Config, part: JobPart, tile: Tile, wgs):
+    """Beats of sums of one tile group."""
+    finals = int(np.count_nonzero(part.flags & FINAL))
+    return finals * tile.height * tile.width * config.sub_filters * -(-wgs // 2)
+
+
+def _job_packets(plan: ConvPlan, part: JobPart, view: View, tile: Tile) -> tuple[np.ndarray, np.ndarray]:
+    config, pixels = plan.config, tile.height * tile.width
+    beats = part.beats.astype(np.int64)
+    offset_beats = -(-part.chunks // LANES)
+    length = 2 + offset_beats + beats
+    at = np.cumsum(length) - length
+    words = np.zeros(length.sum(), np.uint64)
+    words[at] = header(
+        JOB_HEADER_0, kind=KIND_JOB, page=0, first=part.flags & FIRST, last=0, final=(part.flags & FINAL) // FINAL,
+        wgs=0, chunks=part.chunks, sub_wg=part.sub_wg, relu=0, undrained=_undrained(config, part),
+        psum=part.slot * pixels, base=0,
+    )  # fmt: skip
+    dx, dy = view.stride[1] * part.layout.step, view.stride[0] * tile.pitch
+    words[at + 1] = header(
+        JOB_HEADER_1, nx=tile.width, ny=tile.height, dx=dx % config.columns, dy=dy % config.columns
+    )
+    offsets = part.layout.offsets(view.kernel, view.dilation, tile.pitch) % config.columns
+    offsets = np.where(part.columns < 0, 0, offsets[part.columns]).astype(np.uint64)
+    place = _within(part.chunks)
+    beat = np.repeat(at + 2, part.chunks) + place // LANES
+    np.bitwise_or.at(words, beat, offsets << (place % LANES * 16).astype(np.uint64))
+    data = at + 2 + offset_beats
+    words[np.repeat(data, beats) + _within(beats)] = part.words
+    return words, length
+
+
+def _within(counts: np.ndarray) -> np.ndarray:
+    """0 to count - 1 for every count, one after the other."""
+    counts = np.asarray(counts, np.int64)
+    return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+
+
+def _undrained(config: Config, part: JobPart) -> np.ndarray:
+    """How many final jobs of its sub-WG may still be unsent when a job starts that reuses their partial sums' place."""
+    final = part.flags & FINAL != 0
+    mine = part.sub_wg == np.arange(config.sub_wgs)[:, None]  # (S, J)
+    before = np.cumsum(mine & final, axis=1) - (mine & final)
+    rank = np.zeros((config.sub_wgs, part.rounds), np.int64)
+    rank[part.sub_wg[final], part.slot[final]] = before[part.sub_wg[final], np.flatnonzero(final)]
+    finals = np.count_nonzero(mine & final, axis=1)[part.sub_wg]
+    # Those partial sums were sent last in the tile group before, by the final job of rank `latest`.
+    latest = rank[part.sub_wg, part.slot]
+    allowed = finals - 1 - latest + before[part.sub_wg, np.arange(len(final))]
+    return np.where(part.flags & FIRST, np.minimum(allowed, _WAIT_NOT), _WAIT_NOT)
+
+
+def _follow(config: Config, part: JobPart, tile: Tile) -> np.ndarray:
+    """Columns of the next channel tile behind each job, in proportion to the jobs' data.
+
+    None stand behind the first jobs of a tile: until all sub-WGs have started, the page they go to may be in use.
+    """
+    jobs = np.bincount(part.tile)
+    index = _within(jobs)
+    first = np.minimum(2 * config.sub_wgs - 1, jobs - 1) if tile.double else jobs - 1
+    weight = np.where(index >= first[part.tile], part.chunks, 0).astype(np.float64)
+    total = np.bincount(part.tile, weight)
+    until = np.cumsum(weight) - (np.cumsum(total) - total)[part.tile]
+    until = np.floor(until / total[part.tile] * tile.size + 1e-6).astype(np.int64)
+    return np.where(index == 0, until, np.diff(until, prepend=0))
+
+
+# -- a run -------------------------------------------------------------------------------------------
+def transfers(plan: ConvPlan, program: Program, image: np.ndarray, zero_point: int):
+    """The streams of a program with their activations, and the beats of sums each returns.
+
+    Args:
+        image: uint64 (columns, 4), the input as stream beats; its last pixel is zero.
+        zero_point: ignored: the zena engine takes activations without one.
+    """
+    blocks = sum(blocks_of(plan))
+    # One column more that has no channels: blocks beyond the last.
+    values = np.concatenate([image.view(np.int16), np.zeros((1, 16), np.int16)])
+    if skips(plan.mode)[1]:
+        present = values != 0
+    else:
+        present = np.concatenate([np.tile(present_channels(plan), (len(image) // blocks, 1)), np.zeros((1, 16), bool)])
+    for first, end in program.spans:
+        yield _transfer(plan, program, values, present, blocks, first, end)
+
+
+def _transfer(plan, program, values, present, blocks, first, end) -> tuple[np.ndarray, int]:
+    config, part, tile = plan.config, program.part, program.tile
+    groups, tiles, jobs = end - first, len(part.tiles), len(part.tile)
+    wgs = np.full(groups, config.wgs)
+    if end == tile.groups:
+        wgs[-1] = tile.last_wgs
+    sequence = np.arange(groups)[:, None] * tiles + part.tile  # (groups, J): number of the channel tile
+    page = sequence % 2 if tile.double else np.zeros_like(sequence)
+
+    # Pieces of activations: (tile group, channel tile, first column, columns), in stream order; the first apart.
+    follows = np.broadcast_to(program.follow > 0, sequence.shape) & (sequence + 1 < groups * tiles)
+    group, job = np.nonzero(follows)
+    number = np.append(0, sequence[group, job] + 1)
+    start, count = np.append(0, program.start[job]), np.append(tile.size, program.follow[job])
+    acts, beats = _activations(config, program, values, present, blocks, first, wgs, number, start, count)
+
+    # Where everything stands: ZACT, then for every tile group and job: JOB, [ZACT].
+    length = np.zeros((groups, jobs, 2), np.int64)
+    length[:, :, 0] = program.length
+    length[group, job, 1] = beats[1:]
+    at = (beats[0] + np.cumsum(length) - length.ravel()).reshape(length.shape)
+    stream = np.zeros(beats[0] + length.sum(), np.uint64)
+    owner = np.repeat(np.arange(jobs), program.length)
+    stream[at[:, owner, 0] + _within(program.length)] = program.jobs
+    last = np.zeros(sequence.shape, np.int64)
+    last[-1, -1] = 1
+    # What is the same for all groups is already there.
+    stream[at[:, :, 0]] |= header(
+        JOB_HEADER_0, kind=0, page=page, first=0, last=last, final=0, wgs=wgs[:, None], chunks=0, sub_wg=0, relu=0,
+        undrained=0, psum=0, base=page * (config.columns // 2),
+    )  # fmt: skip
+    stream[np.repeat(np.append(0, at[group, job, 1]), beats) + _within(beats)] = acts
+    return stream, int(_sum_beats(config, part, tile, wgs).sum())
+
+
+def _activations(config, program, values, present, blocks, first, wgs, number, start, count):
+    """ZACT packets one after the other, and the beats of each.
+
+    Args:
+        first: first tile group of the transfer; wgs: work groups in use in each of its tile groups.
+        number, start, count: int (pieces,), channel tile counted through the transfer, first column, columns.
+    """
+    part, tile = program.part, program.tile
+    group, channel_tile = np.divmod(number, len(part.tiles))
+    lanes = -(-wgs[group] // LANES) * LANES
+    piece = np.repeat(np.arange(len(number)), lanes)
+    wg = _within(lanes)
+    rows = np.where(wg < wgs[group[piece]], count[piece], 0)
+    piece_of, wg_of = np.repeat(piece, rows), np.repeat(wg, rows)
+    address = start[piece_of] + _within(rows)
+    block = part.tiles[channel_tile[piece_of]]
+    column = program.source[(first + group[piece_of]) * config.wgs + wg_of, address] + block
+    # Layout: block is the fastest in an address.
+    beyond = address % part.layout.blocks + part.block0 + block >= blocks
+    column = np.where(beyond, len(values) - 1, column)
+    words, beats = lane_groups(values[column], present[column], rows)
+    piece_beats = np.bincount(np.repeat(np.arange(len(number)), lanes // LANES), beats).astype(np.int64) + 1
+    packets = np.zeros(piece_beats.sum(), np.uint64)
+    at = np.cumsum(piece_beats) - piece_beats
+    page = number % 2 if tile.double else np.zeros_like(number)
+    address = page * (config.columns // 2) + start
+    packets[at] = header(ZACT_HEADER, kind=KIND_ZACT, page=page, wgs=wgs[group], address=address, count=count)
+    body = np.ones(len(packets), bool)
+    body[at] = False
+    packets[body] = words
+    return packets, piece_beats
+
+
+def collect(config: Config, program: Program, outs: list[np.ndarray]) -> np.ndarray:
+    """All transfers' sums by rectangle: int32 (rectangles, final jobs * PEs, height, width)."""
+    tile = program.tile
+    finals = int(np.count_nonzero(program.part.flags & FINAL))
+    found = []
+    for (first, end), out in zip(program.spans, outs, strict=True):
+        full = end - first - (end == tile.groups and tile.last_wgs < config.wgs)
+        at = 0
+        for groups, wgs in ((full, config.wgs), (end - first - full, tile.last_wgs)):
+            size = groups * int(_sum_beats(config, program.part, tile, wgs))
+            sums = out[at : at + size].view(np.int32)
+            sums = sums.reshape(groups, finals, tile.height, tile.width, config.sub_filters, -(-wgs // 2) * 2)
+            sums = sums[..., :wgs].transpose(0, 5, 1, 4, 2, 3)
+            found.append(sums.reshape(groups * wgs, finals * config.sub_filters, tile.height, tile.width))
+            at += size
+    return np.concatenate(found)

@@ -1,0 +1,101 @@
+// zena_detect: leading-one detection: one common non-zero position per cycle.
+// Purpose: takes a chunk's ANDed bit-vectors and names its set positions, lowest first.  A chunk without any takes one
+//          cycle, in which nothing is multiplied.
+// Licence: MIT.
+// Timing: outputs are registered one cycle after the decision; no cycle is lost between chunks, pixels or jobs.
+`default_nettype none
+
+module zena_detect #(
+    parameter CHUNK_W  = 5,   // half and chunk
+    parameter COLUMN_W = 6,
+    parameter PSUM_W   = 6
+) (
+    input  wire                clk,
+    input  wire                rst,
+    input  wire                s_valid,
+    output wire                s_ready,
+    input  wire [15:0]         s_mask,
+    input  wire [CHUNK_W-1:0]  s_chunk,
+    input  wire [COLUMN_W-1:0] s_column,
+    input  wire [PSUM_W-1:0]   s_psum,
+    input  wire                s_first,
+    input  wire                s_pixel_end,
+    input  wire                s_job_end,
+    output reg                 product,    // multiply weight and activation at these addresses
+    output reg                 empty,      // a chunk without common positions
+    output reg  [3:0]          position,
+    output reg  [CHUNK_W-1:0]  chunk,
+    output reg  [COLUMN_W-1:0] column,
+    output reg                 pixel_end,  // the last cycle of a pixel, with or without a product
+    output reg  [PSUM_W-1:0]   psum,
+    output reg                 first,
+    output reg                 job_end,    // the last cycle of a job of ...
+    output reg                 job_half    // ... this half
+);
+
+    reg                now_valid, now_first, now_pixel_end, now_job_end;
+    reg [15:0]         now_mask;
+    reg [CHUNK_W-1:0]  now_chunk;
+    reg [COLUMN_W-1:0] now_column;
+    reg [PSUM_W-1:0]   now_psum;
+
+    // ---- groups of four: any, more than one, all but the lowest ------------------------------------
+    reg [3:0]  any, many;
+    reg [3:0]  below;        // a group below has one
+    reg [15:0] rest;          // without the lowest one
+    reg [7:0]  low;           // position within each group
+    reg        more;
+    reg [3:0]  lowest;
+    integer    g;
+
+    always @* begin
+        for (g = 0; g < 4; g = g + 1) begin
+            any[g]  = |now_mask[4*g +: 4];
+            many[g] = |(now_mask[4*g +: 4] & (now_mask[4*g +: 4] - 4'd1));
+            low[2*g +: 2] = now_mask[4*g] ? 2'd0 : now_mask[4*g+1] ? 2'd1 : now_mask[4*g+2] ? 2'd2 : 2'd3;
+        end
+        below = {|any[2:0], |any[1:0], any[0], 1'b0};
+        for (g = 0; g < 4; g = g + 1)
+            rest[4*g +: 4] = now_mask[4*g +: 4]
+                           & ({4{below[g]}} | {|now_mask[4*g +: 3], |now_mask[4*g +: 2], now_mask[4*g], 1'b0});
+        more = |many || |(any & below);
+        lowest[3:2] = any[0] ? 2'd0 : any[1] ? 2'd1 : any[2] ? 2'd2 : 2'd3;
+        lowest[1:0] = low[2*lowest[3:2] +: 2];
+    end
+
+    assign s_ready = !now_valid || !more;
+
+    always @(posedge clk) begin
+        now_mask <= rest;
+        if (s_ready) begin
+            now_valid     <= s_valid;
+            now_mask      <= s_mask;
+            now_chunk     <= s_chunk;
+            now_column    <= s_column;
+            now_psum      <= s_psum;
+            now_first     <= s_first;
+            now_pixel_end <= s_pixel_end;
+            now_job_end   <= s_job_end;
+        end
+        product   <= now_valid && |any;
+        empty     <= now_valid && !(|any);
+        position  <= lowest;
+        chunk     <= now_chunk;
+        column    <= now_column;
+        psum      <= now_psum;
+        first     <= now_first;
+        pixel_end <= now_valid && now_pixel_end && !more;
+        job_end   <= now_valid && now_job_end && !more;
+        job_half  <= now_chunk[CHUNK_W-1];
+        if (rst) begin
+            now_valid <= 1'b0;
+            product   <= 1'b0;
+            empty     <= 1'b0;
+            pixel_end <= 1'b0;
+            job_end   <= 1'b0;
+        end
+    end
+
+endmodule
+
+`default_nettype wire

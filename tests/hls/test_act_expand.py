@@ -1,0 +1,114 @@
+"""act_expand: compressed columns come out as the engine's, everything else as it went in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from kernels import Finish, act, actz, compile_kernels, expand, headers_of, run
+from variants import VARIANTS
+
+from zeroskip.hardware.config import BUILTIN, Config
+from zeroskip.hardware.packets import ACT_HEADER, encode
+from zeroskip.runtime.zero_groups import compress
+from zeroskip.runtime.hostops import Quant
+
+CONFIGS = ("tiny", "kang", "mux4", "mux12")
+DENSITIES = {"all zero": 0.0, "sparse": 0.1, "half": 0.5, "dense": 1.0}
+
+
+def columns(rng, config: Config, wide: bool, wgs: int, count: int, density: float, zero: int) -> np.ndarray:
+    """Values of ``count`` columns, of which the given share is not zero."""
+    size = count * wgs * config.column_beats(wide) * (4 if wide else 8)
+    if wide:
+        values = rng.integers(1, 32768, size) * rng.choice([-1, 1], size)
+        return np.where(rng.random(size) < density, values, 0).astype(np.int16)
+    values = (zero + rng.integers(1, 256, size)) % 256
+    return np.where(rng.random(size) < density, values, zero).astype(np.uint8)
+
+
+@pytest.mark.parametrize("stall", [0, 150])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_random_streams(name, stall):
+    config = VARIANTS[name]
+    rng = np.random.default_rng(5)
+    for seed in range(1, 9):
+        sent, expected, told = [], [], []
+        for _ in range(12):
+            wide, wgs = bool(rng.integers(2)), int(rng.integers(1, config.wgs + 1))
+            zero = 0 if wide else int(rng.integers(0, 256))
+            density = rng.choice(list(DENSITIES.values()))
+            values = columns(rng, config, wide, wgs, int(rng.integers(1, 40)), density, zero)
+            plain = act(config, values, zero, wgs)
+            sent += actz(config, values, zero, wgs) if rng.random() < 0.7 else plain
+            expected += plain
+            if rng.random() < 0.5:
+                parameters = Finish(rng, config, Quant(1.0), False).packet()
+                sent += parameters
+                told += parameters
+            packet = run(config, rng, int(rng.integers(1, 20)), wgs, 2, 3)
+            sent, expected, told = sent + packet, expected + packet, told + headers_of(packet)
+        engine, runs, _ = expand(config, sent, stall, seed)
+        np.testing.assert_array_equal(engine, np.array(expected, np.uint64))
+        np.testing.assert_array_equal(runs, np.array(told, np.uint64))
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("density", DENSITIES)
+def test_lengths_around_a_group(density, wide):
+    """One beat, and one more or less than the 8 or 16 of a group."""
+    config, rng = VARIANTS["tiny"], np.random.default_rng(2)
+    zero = 0 if wide else 200
+    for count in (1, 2, 7, 8, 9, 15, 16, 17, 33):
+        values = columns(rng, config, wide, 1, count, DENSITIES[density], zero)
+        engine, runs, _ = expand(config, actz(config, values, zero, 1))
+        np.testing.assert_array_equal(engine, np.array(act(config, values, zero, 1), np.uint64))
+        assert len(runs) == 0
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_host_compresses_as_documented(name):
+    """``runtime.zero_groups`` makes the packets that a value-by-value reading of docs/streams.md makes."""
+    config, rng = VARIANTS[name], np.random.default_rng(3)
+    for wide in (False, True):
+        plain, packed, headers = [], [], []
+        zero = 0 if wide else 17
+        for density in (*DENSITIES.values(), 0.3, 0.7):
+            wgs = int(rng.integers(1, config.wgs + 1))
+            values = columns(rng, config, wide, wgs, int(rng.integers(1, 60)), density, zero)
+            headers.append(len(plain))
+            between = run(config, rng, int(rng.integers(1, 5)), wgs, 1, 1)
+            plain += act(config, values, zero, wgs) + between
+            packed += actz(config, values, zero, wgs) + between
+        found = compress(config, np.array(plain, np.uint64), np.array(headers))
+        np.testing.assert_array_equal(found, np.array(packed, np.uint64))
+
+
+def test_one_beat_per_turn_when_sparse():
+    """The groups' zero bits cost no time: they are read while other groups are written."""
+    config, rng = VARIANTS["tiny"], np.random.default_rng(4)
+    values = columns(rng, config, False, 2, 400, 0.25, 0)
+    engine, _, turns = expand(config, actz(config, values, 0, 2))
+    assert len(engine) == 801
+    assert turns < 801 + 200 + 20  # the first beat's way, and the turns after which the test gives up
+
+
+def test_unknown_packet_passes_one_beat():
+    """The engine, not the glue, says what is wrong with it."""
+    config = VARIANTS["tiny"]
+    header = encode(ACT_HEADER, kind=5, page=0, format=0, wgs=1, address=0, count=3, zero_point=0)
+    engine, runs, _ = expand(config, [header])
+    assert engine.tolist() == [header] and len(runs) == 0
+
+
+def test_compiles_without_warnings_for_every_configuration():
+    for config in BUILTIN.values():
+        done = compile_kernels(config, "-fsyntax-only")
+        assert done.returncode == 0, done.stderr[:4000]
+
+
+def test_assumptions_are_checked_at_compile_time():
+    """A geometry that the kernels cannot follow does not compile, and the compiler says which assumption it breaks."""
+    odd = Config("odd", filters=2)
+    object.__setattr__(odd, "filters", 3)
+    done = compile_kernels(odd, "-fsyntax-only")
+    assert done.returncode != 0 and "sums of filters m and m + 1" in done.stderr

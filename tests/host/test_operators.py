@@ -1,0 +1,251 @@
+"""Every ONNX operator with random attributes: float graph = onnxruntime, integer graph = float graph, device = reference."""
+
+import numpy as np
+import pytest
+
+import zeroskip
+from onnx_models import f32, model, node, run_onnx
+from zeroskip.compiler.onnx_import import import_onnx
+
+CASES = {}
+
+
+def case(*names, count=12, sqnr=30):
+    """Register a function rng -> (nodes, weights, input shape, options of ``model``)."""
+
+    def register(function):
+        for name in names or (function.__name__,):
+            CASES[name] = (function if not names else lambda rng, name=name: function(rng, name), count, sqnr)
+        return function
+
+    return register
+
+
+def pick(rng, *choices):
+    return choices[rng.integers(len(choices))]
+
+
+def window(rng, size, rank, *, dilated=True):
+    """Random stride, dilation and padding of a kernel that fits a map of ``size``: (kernel, attributes)."""
+    while True:
+        kernel = [int(v) for v in rng.integers(1, 5, rank)]
+        dilation = [int(v) for v in rng.integers(1, 3, rank)] if dilated else [1] * rank
+        reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+        pads = [int(rng.integers(0, k)) for k in (*kernel, *kernel)]
+        if all(r <= n for r, n in zip(reach, size, strict=True)):
+            break
+    attributes = {"strides": [int(v) for v in rng.integers(1, 4, rank)], "dilations": dilation}
+    auto = pick(rng, None, None, "SAME_UPPER", "SAME_LOWER", "VALID")
+    attributes |= {"pads": pads} if auto is None else {"auto_pad": auto}
+    if auto:  # what onnxruntime accepts there
+        attributes |= {"dilations": [1] * rank, "strides": [min(pair) for pair in zip(attributes["strides"], kernel)]}
+    return kernel, attributes
+
+
+@case("conv 2-D", "conv 1-D", count=20)
+def conv(rng, name):
+    rank = int(name[5])
+    size = [int(v) for v in rng.integers(5, 12, rank)]
+    groups, per_group = pick(rng, (1, 3), (2, 2), (4, 1), (6, 1))
+    filters = groups * int(rng.integers(1, 4))
+    kernel, attributes = window(rng, size, rank)
+    weights = {"w": f32(rng, filters, per_group, *kernel), "b": f32(rng, filters)}
+    inputs = ["x", "w", *pick(rng, ["b"], [])]
+    return [node("Conv", inputs, ["y"], group=groups, **attributes)], weights, (groups * per_group, *size)
+
+
+@case("MaxPool", "AveragePool", count=30)
+def pool(rng, name):
+    rank = pick(rng, 1, 2, 2)
+    size = [int(v) for v in rng.integers(5, 12, rank)]
+    kernel, attributes = window(rng, size, rank, dilated=name == "MaxPool")
+    if name == "AveragePool":
+        del attributes["dilations"]
+        attributes["count_include_pad"] = int(rng.integers(2))
+    ceil = int(rng.integers(2)) if "pads" in attributes else 0
+    return [node(name, ["x"], ["y"], kernel_shape=kernel, ceil_mode=ceil, **attributes)], {}, (3, *size)
+
+
+@case("GlobalAveragePool", "GlobalMaxPool", count=4)
+def global_pool(rng, name):
+    return [node(name, ["x"], ["y"])], {}, (3, *pick(rng, (7,), (4, 5), (1, 1)))
+
+
+@case("ReduceMean")
+def reduce_mean(rng, name):
+    shape = pick(rng, (3, 4, 5), (6, 5), (2, 3, 4, 5))
+    axes = sorted({int(v) for v in rng.integers(1, len(shape) + 1, 2)})
+    keep = 1 if len(axes) == len(shape) else int(rng.integers(2))
+    axes = [pick(rng, a, a - len(shape) - 1) for a in axes]
+    if rng.integers(2):
+        return [node("ReduceMean", ["x", "a"], ["y"], keepdims=keep)], {"a": np.array(axes)}, shape, {"opset": 18}
+    return [node("ReduceMean", ["x"], ["y"], keepdims=keep, axes=axes)], {}, shape
+
+
+@case("Gemm")
+def gemm(rng, name):
+    c, k = (int(v) for v in rng.integers(1, 20, 2))
+    transposed, attributes = int(rng.integers(2)), {"alpha": float(rng.uniform(0.5, 2)), "beta": float(rng.uniform(-2, 2))}
+    weights = {"w": f32(rng, *((k, c) if transposed else (c, k))), "b": pick(rng, f32(rng, k), f32(rng, 1, k), f32(rng, 1))}
+    return [node("Gemm", ["x", "w", "b"], ["y"], transB=transposed, **attributes)], weights, (c,)
+
+
+@case("MatMul")
+def matmul(rng, name):
+    shape = tuple(int(v) for v in rng.integers(2, 8, rng.integers(1, 4)))
+    weights = {"w": f32(rng, shape[-1], 9), "b": f32(rng, 9)}
+    return [node("MatMul", ["x", "w"], ["m"]), node("Add", ["m", "b"], ["y"])], weights, shape
+
+
+@case("Sigmoid", "Tanh", "Softplus", "HardSwish", "HardSigmoid", "LeakyRelu", "Elu", count=4)
+def function(rng, name):
+    parameters = {"HardSigmoid": ("alpha", "beta"), "LeakyRelu": ("alpha",), "Elu": ("alpha",)}.get(name, ())
+    values = {p: float(rng.uniform(0.1, 1.5)) for p in parameters} if rng.integers(2) else {}
+    nodes = [node("Conv", ["x", "w"], ["c"]), node(name, ["c"], ["y"], **values)]
+    return nodes, {"w": f32(rng, 4, 3, 2, 2, scale=0.6)}, (3, 6, 5)
+
+
+@case("PRelu", count=8)
+def prelu(rng, name):
+    slope = pick(rng, f32(rng, 3, 1, 1), f32(rng, 1), f32(rng, 1, 3, 1, 1), f32(rng, 5))
+    return [node("PRelu", ["x", "s"], ["y"])], {"s": slope}, (3, 6, 5)
+
+
+@case("Relu", "Clip", "Max", "Min", count=4)
+def clips(rng, name):
+    inputs = {"Relu": ["x"], "Clip": ["x", "low", "high"], "Max": ["low", "x"], "Min": ["x", "high"]}[name]
+    return [node(name, inputs, ["y"])], {"low": np.float32(-0.4), "high": np.float32(1.1)}, pick(rng, (3, 5, 4), (6,))
+
+
+def broadcast(rng, shape):
+    """A shape that broadcasts to ``shape``, and sometimes is it."""
+    return tuple(n if rng.integers(3) else 1 for n in shape)
+
+
+@case("Add", "Sub", "Mul", sqnr=27)
+def two_activations(rng, name):
+    """Both computed from x: by convolutions with different ranges; one may be smaller and broadcast."""
+    c, h, w = 4, 6, 5
+    nodes = [node("Conv", ["x", "v"], ["a"]), node("Conv", ["x", "w"], ["b0"])]
+    nodes += [pick(rng, node("GlobalAveragePool", ["b0"], ["b"]), node("Identity", ["b0"], ["b"]))]
+    nodes += [node(name, pick(rng, ["a", "b"], ["b", "a"]), ["y"])]
+    return nodes, {"v": f32(rng, c, 3, 1, 1), "w": f32(rng, c, 3, 1, 1, scale=float(rng.uniform(0.1, 3)))}, (3, h, w)
+
+
+@case("Add constant", "Sub constant", "Mul constant", "Div constant", count=8)
+def constants(rng, name):
+    op = name.split()[0]
+    shape = pick(rng, (3, 5, 4), (6,), (5, 4))
+    varying = int(rng.integers(len(shape) + 1))
+    value = f32(rng, *(n if i == varying else 1 for i, n in enumerate(shape)))
+    value = np.where(np.abs(value) < 0.2, 1, value).astype(np.float32)
+    value = value if varying < len(shape) and varying else value.reshape(pick(rng, value.shape, (1, *value.shape)))
+    inputs = ["x", "c"] if op == "Div" else pick(rng, ["x", "c"], ["c", "x"])
+    return [node(op, inputs, ["y"])], {"c": value}, shape
+
+
+@case("Concat")
+def concat(rng, name):
+    axis = int(rng.integers(1, 4))
+    nodes = [node("Conv", ["x", f"w{i}"], [f"c{i}"]) for i in range(3)]
+    weights = {f"w{i}": f32(rng, 4, 3, 1, 1, scale=10.0**-i) for i in range(3)}
+    return [*nodes, node("Concat", ["c0", "c1", "c2", "c0"], ["y"], axis=pick(rng, axis, axis - 4))], weights, (3, 6, 5)
+
+
+@case("Pad")
+def pad(rng, name):
+    pads = [0, *(int(v) for v in rng.integers(0, 3, 3)), 0, *(int(v) for v in rng.integers(0, 3, 3))]
+    pads = pick(rng, pads, [0, 0, 1, 2, 0, 0, 2, 1])
+    nodes = [node("Pad", ["x", "p"], ["q"]), node("Conv", ["q", "w"], ["y"], pads=[1, 0, 0, 1])]
+    return nodes, {"p": np.array(pads), "w": f32(rng, 4, 3 + pads[1] + pads[5], 2, 2)}, (3, 6, 5)
+
+
+@case("Transpose", "Squeeze", "Unsqueeze", "Flatten", "Reshape", "Slice", "Split", count=8)
+def moves(rng, name):
+    shape = (4, 1, 6, 1)
+    if name == "Transpose":
+        return [node(name, ["x"], ["y"], perm=[0, *(int(v) + 1 for v in rng.permutation(4))])], {}, shape
+    if name == "Squeeze":
+        axes = pick(rng, {"a": np.array([2])}, {"a": np.array([-1, 2])})
+        return [node(name, ["x", "a"], ["y"])], axes, shape
+    if name == "Unsqueeze":
+        return [node(name, ["x", "a"], ["y"])], {"a": pick(rng, np.array([1, 3]), np.array([-1]))}, (4, 6)
+    if name == "Flatten":
+        return [node(name, ["x"], ["y"])], {}, shape
+    if name == "Reshape":
+        return [node(name, ["x", "s"], ["y"])], {"s": pick(rng, np.array([0, 2, -1]), np.array([-1, 24]))}, shape
+    if name == "Split":
+        sizes = pick(rng, {"s": np.array([1, 3])}, {"s": np.array([2, 2])})
+        return [node(name, ["x", "s"], ["p", "q"], axis=1), node("Concat", ["q", "p"], ["y"], axis=1)], sizes, shape
+    bounds = pick(rng, ([1], [3], [1], [1]), ([-1, 5], [-9, 0], [1, 3], [-2, -1]), ([0, 1], [99, 99], [1, -2], [3, 2]))
+    names = dict(zip("seat", map(np.array, bounds), strict=True))
+    return [node(name, ["x", *"seat"], ["y"])], names, shape
+
+
+@case("DepthToSpace", "SpaceToDepth", count=4)
+def blocks(rng, name):
+    mode = {"mode": pick(rng, "DCR", "CRD")} if name == "DepthToSpace" else {}
+    return [node(name, ["x"], ["y"], blocksize=2, **mode)], {}, (8, 4, 6)
+
+
+@case("Resize nearest", "Resize linear", count=30, sqnr=28)
+def resize(rng, name):
+    mode = name.split()[1]
+    size = [int(v) for v in rng.integers(2, 9, 2)]
+    attributes = {
+        "mode": mode,
+        "coordinate_transformation_mode": pick(rng, "half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"),
+    }
+    if mode == "nearest":
+        attributes["nearest_mode"] = pick(rng, "round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+    if rng.integers(2):
+        sizes = np.array([2, 3, *rng.integers(1, 16, 2)])
+        return [node("Resize", ["x", "", "", "s"], ["y"], **attributes)], {"s": sizes}, (3, *size), {"batch": 2}
+    scales = np.array([1, 1, *(pick(rng, 0.5, 1, 2, 3, 1.5) for _ in range(2))], np.float32)
+    return [node("Resize", ["x", "", "s"], ["y"], **attributes)], {"s": scales}, (3, *size)
+
+
+@case("Upsample", count=4)
+def upsample(rng, name):
+    scales = np.array([1, 1, 2, 3], np.float32)
+    return [node(name, ["x", "s"], ["y"], mode=pick(rng, "nearest", "linear"))], {"s": scales}, (3, 4, 5), {"opset": 9}
+
+
+@case("Softmax", count=8)
+def softmax(rng, name):
+    """In the middle, where it must be integers, and at the end, where it is float."""
+    nodes = [node("Softmax", ["x"], ["s"], axis=pick(rng, 1, 2, -1)), node("Relu", ["s"], ["y"])]
+    options = {"opset": pick(rng, 11, 13)}
+    if rng.integers(2):
+        nodes = [node("Softmax", ["x"], ["y"], axis=pick(rng, 1, 2, -1))]
+    return nodes, {}, pick(rng, (7, 3), (3, 4, 2)), options
+
+
+@pytest.fixture(scope="module")
+def device():
+    with zeroskip.open_device("model", "tiny") as opened:
+        yield opened
+
+
+def signal_to_noise(exact, found) -> float:
+    noise = np.square(found.astype(float) - exact).sum()
+    return 10 * np.log10(np.square(exact, dtype=float).sum() / noise) if noise else np.inf
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_operator(name, device):
+    function, count, least = CASES[name]
+    rng = np.random.default_rng(sum(map(ord, name)))
+    for _ in range(count):
+        nodes, weights, shape, *options = function(rng, name) if function.__code__.co_argcount > 1 else function(rng)
+        options = options[0] if options else {}
+        data = model(nodes, weights, shape, **options)
+        x = f32(rng, options.get("batch", 3), *shape)
+        want, graph = run_onnx(data, x), import_onnx(data)
+        what = f"{nodes[-1]}{shape} {({k: v.shape for k, v in weights.items()})}"
+        np.testing.assert_allclose(graph.run(x), want, rtol=1e-4, atol=1e-5, err_msg=what)
+        compiled = zeroskip.compile(data, "tiny", x, scale_rule="max_abs", per="channel")
+        outputs = compiled.reference(x)
+        assert outputs.shape == want.shape, what
+        assert signal_to_noise(want, outputs) > least, what
+        assert (compiled.run(device, x).outputs == outputs).all(), what
