@@ -6,10 +6,15 @@ PYTHON_IN_VENV := $(VENV)/bin/python
 READY  := $(VENV)/ready
 CONFIG ?= tiny
 
-.PHONY: help setup demo test lint synth bench docs clean
+# Where the tools for bitstreams are; none of them is installed by make setup.
+VIVADO  ?= vivado
+NEXTPNR ?= nextpnr-xilinx
+SYNTHESISED := tiny z2 z2max kang
+
+.PHONY: help setup demo test lint synth synth-check synth-update netlist bit-open bit wheel deploy bench docs clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## install everything into .venv (system packages through apt when some are missing)
 
@@ -28,8 +33,33 @@ lint: $(READY)  ## Verilog (verilator -Wall, all geometries), Python (ruff), gen
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 
-synth: $(READY)  ## Yosys resources of the core for the XC7Z020; CONFIG=tiny|z2|kang|file.json
+synth: $(READY)  ## Yosys resources and logic depth for the XC7Z020, compared with the committed ones; CONFIG=tiny|z2|...
 	$(PYTHON_IN_VENV) -m zeroskip.hardware.synth --config $(CONFIG)
+
+synth-check: $(READY)  ## the same for every configuration that has committed figures (minutes)
+	for config in $(SYNTHESISED); do $(PYTHON_IN_VENV) -m zeroskip.hardware.synth --config $$config || exit 1; done
+
+synth-update: $(READY)  ## write the figures of CONFIG to docs/results/ and the manifests in bitstreams/
+	$(PYTHON_IN_VENV) -m zeroskip.hardware.synth --config $(CONFIG) --update
+	$(PYTHON_IN_VENV) -m zeroskip.hardware.manifest
+
+netlist: $(READY)  ## build/open/CONFIG: netlist, clock constraint and .hwh of the vendor-free board design
+	$(PYTHON_IN_VENV) -m zeroskip.hardware.open_flow netlist --config $(CONFIG)
+
+bit-open: netlist  ## a bitstream with NEXTPNR=nextpnr-xilinx CHIPDB=file PRJXRAY_DB=folder (docs/board.md)
+	$(PYTHON_IN_VENV) -m zeroskip.hardware.open_flow bit --config $(CONFIG) \
+	    --nextpnr '$(NEXTPNR)' --chipdb '$(CHIPDB)' --prjxray-db '$(PRJXRAY_DB)'
+
+bit: $(READY)  ## a bitstream with VIVADO=vivado (docs/board.md)
+	$(PYTHON_IN_VENV) -m zeroskip.hardware.vivado --config $(CONFIG) --vivado '$(VIVADO)'
+
+wheel: $(READY)  ## build/wheel: what is installed on the board, bitstreams included; pure Python
+	rm -rf build/wheel
+	$(PYTHON_IN_VENV) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheel ./host
+	@ls build/wheel
+
+deploy: wheel  ## install the wheel on a PYNQ-Z2: BOARD=xilinx@pynq (ssh and sudo ask for the password)
+	host/deploy.sh '$(BOARD)' build/wheel/zeroskip-*.whl
 
 bench: $(READY)  ## cycle counts of the layers that the documentation quotes
 	for benchmark in host/benchmarks/[a-z]*.py; do echo "== $$benchmark"; $(PYTHON_IN_VENV) $$benchmark || exit 1; done

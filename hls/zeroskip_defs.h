@@ -61,6 +61,9 @@ struct tiny {
 struct z2 {
     static constexpr int filters = 1, wgs = 16, step_beats = 3, column_beats_u8 = 1, column_beats_s16 = 2;
 };
+struct z2max {
+    static constexpr int filters = 1, wgs = 24, step_beats = 3, column_beats_u8 = 1, column_beats_s16 = 2;
+};
 struct kang {
     static constexpr int filters = 8, wgs = 1, step_beats = 16, column_beats_u8 = 1, column_beats_s16 = 2;
 };

@@ -1,4 +1,4 @@
-"""Build hook: puts the Verilog into ordinary wheels; an editable install needs no copy."""
+"""Build hook: puts Verilog and bitstreams into ordinary wheels; an editable install needs no copy."""
 
 from pathlib import Path
 
@@ -13,4 +13,5 @@ class IncludeVerilog(BuildHookInterface):
         if not (repository / "rtl").is_dir():
             raise FileNotFoundError(f"{repository / 'rtl'}: build zeroskip from a checkout, with `pip install ./host`")
         build_data["force_include"][str(repository / "rtl")] = "zeroskip/_rtl"
+        build_data["force_include"][str(repository / "bitstreams")] = "zeroskip/_bitstreams"
         build_data["force_include"][str(repository / "LICENSE")] = "zeroskip/LICENSE"

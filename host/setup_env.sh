@@ -37,6 +37,7 @@ has_header() { echo "#include <$1>" | g++ -E -x c++ - >/dev/null 2>&1; }
 has g++ || need g++
 perl -MFindBin -MPod::Usage -e 1 2>/dev/null || need perl  # not only perl-base
 has iverilog || need iverilog
+has tclsh || need tcl  # dry run of the Vivado script
 has_header zlib.h || need zlib1g-dev
 has_header lz4.h || need liblz4-dev
 "$python" -c 'import ensurepip, venv' 2>/dev/null || need "python$version-venv"

@@ -1,4 +1,4 @@
-"""The ``zeroskip`` command: compile, run, info, report, demo, serve.
+"""The ``zeroskip`` command: compile, run, info, report, demo, serve, bitstreams, selftest.
 
 Exit status: 0 done, 1 results disagree, 2 bad input or a missing tool (one message on stderr), 130
 interrupted.  Anything else is a bug of zeroskip and shows its traceback.
@@ -34,6 +34,8 @@ examples:
       for the smallest build, scales chosen so that few weights are outliers
   zeroskip compile net.onnx -o net.zsk --calibration x.npy --config z2 --per channel --percentile 99
       for the PYNQ-Z2, a scale for every filter, and a little more precision
+  zeroskip compile net.onnx -o net.zsk --calibration x.npy --config z2 --budget 3dB
+      as fast as 3 dB of output error allow; zeroskip info net.zsk shows what every layer got
   zeroskip compile net.onnx -o dense.zsk --calibration x.npy --mode dense
       the baseline: every weight takes its cycle
 
@@ -52,10 +54,26 @@ examples:
       also the dense and zero-skip schedules, for a page that compares them
 """
 
+SELFTEST_EXAMPLES = """\
+Opening the device compares ID, version and configuration hash; then data goes through the DMA and must come back, and
+sums must be exact.  Random layers need the compiler; on a board without it, give a compiled network.
+
+examples:
+  zeroskip selftest                                     the Verilated RTL
+  sudo -i zeroskip selftest --device board --model net.zsk   on the PYNQ-Z2
+"""
+
 
 def _compile_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("compile options")
     group.add_argument("--calibration", metavar="X.npy", help="images, as --input, that set the activation scales")
+    group.add_argument("--labels", metavar="Y.npy", help="class of each calibration image, for a budget in percent")
+    group.add_argument(
+        "--budget",
+        metavar="LOSS",
+        help="choose every filter's scale for the fewest cycles, losing at most this against plain 8-bit weights: "
+        "3dB of output SQNR, or with --labels 1%% of accuracy",
+    )
     group.add_argument("--scale-rule", choices=("percentile", "max_abs", "power_of_two"), help="default: percentile")
     group.add_argument(
         "--per", choices=("tensor", "channel"), help="weight scales per layer or filter; default: tensor"
@@ -126,6 +144,15 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--config", default="tiny", help=f"{config_help}; default: tiny")
     one.add_argument("--images", type=int, default=16, metavar="N", help="images through the RTL; default: 16")
     one.add_argument("--output", default="out", metavar="DIR", help="folder for demo.html and demo.json; default: out")
+
+    add("bitstreams", "list the bitstreams for the PYNQ-Z2: which are built, and whether a board has run them")
+
+    one = add("selftest", "test a device: identity, DMA, random schedules and layers, counters", SELFTEST_EXAMPLES)
+    one.add_argument("--device", choices=KINDS, default="sim", help="RTL, cycle model or PYNQ-Z2; default: sim")
+    one.add_argument("--config", help=f"{config_help}; default: the model's, z2 on a board, else tiny")
+    one.add_argument("--rounds", type=int, default=4, metavar="N", help="repetitions of the random tests; default: 4")
+    one.add_argument("--seed", type=int, metavar="N", help="of everything random; the default is always the same")
+    one.add_argument("--model", metavar="MODEL.zsk", help="also run this network on random images")
 
     one = add("serve", "serve a simulated PYNQ-Z2 to unmodified pynq clients on the network")
     one.add_argument("--device", choices=KINDS[:2], default="sim", help="what simulates it; default: sim")

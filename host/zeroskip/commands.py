@@ -23,17 +23,20 @@ from .progress import step
 _NPY_ERRORS = (ValueError, TypeError, OverflowError, EOFError, SyntaxError, TokenError, RecursionError, MemoryError)
 """What numpy.load raises on bytes that are no array."""
 
-_COMPILE_OPTIONS = ("calibration", "scale_rule", "per", "percentile", "clip", "prune", "mode", "activation_skip")
+_COMPILE_OPTIONS = (
+    "calibration", "labels", "budget", "scale_rule", "per", "percentile", "clip", "prune", "mode", "activation_skip",
+)  # fmt: skip
 
 
 # -- files -------------------------------------------------------------------------------------------
-def read_array(path: str, what: str) -> np.ndarray:
-    """A floating-point array from a .npy file.
+def read_array(path: str, what: str, kinds: str = "f") -> np.ndarray:
+    """An array from a .npy file: of floating-point numbers, or (kinds "iu") of integers.
 
     Raises:
-        InputError: not readable, not a .npy file, truncated, or not floating point.
+        InputError: not readable, not a .npy file, truncated, or of other numbers.
     """
-    accepted = "accepted: a .npy file of floating-point numbers, from numpy.save"
+    numbers = "floating-point numbers" if kinds == "f" else "integers"
+    accepted = f"accepted: a .npy file of {numbers}, from numpy.save"
     try:
         with open(path, "rb") as file:
             if file.read(6) != b"\x93NUMPY":
@@ -46,8 +49,9 @@ def read_array(path: str, what: str) -> np.ndarray:
         raise
     except _NPY_ERRORS as error:
         raise InputError(f"{what} {path}: cannot be read as an array ({error}); {accepted}") from error
-    if array.dtype.kind != "f":
-        raise InputError(f"{what} {path}: {array.dtype}; {accepted}, scaled as the network expects them")
+    if array.dtype.kind not in kinds:
+        scaled = ", scaled as the network expects them" if kinds == "f" else ""
+        raise InputError(f"{what} {path}: {array.dtype}; {accepted}{scaled}")
     return array
 
 
@@ -77,6 +81,9 @@ def compile(options) -> None:
     model = _compile(options, options.config, calibration)
     model.save(options.output)
     print(f"{options.output}: {Path(options.output).stat().st_size:,} bytes, {len(model.layers)} layers on the engine")
+    if "budget" in model.info:
+        unit = "dB of output SQNR" if "dB" in model.info["budget"] else "points of accuracy"
+        print(f"budget {model.info['budget']}: {model.info['budget_used']:.2f} {unit} lost against plain 8-bit weights")
 
 
 def _compile(options, config: str | Config, calibration):
@@ -86,6 +93,8 @@ def _compile(options, config: str | Config, calibration):
         raise ModelError(f"{options.model}: no such file; accepted: an ONNX file")
     names = [name for name in _COMPILE_OPTIONS if name != "calibration" and getattr(options, name) is not None]
     chosen = {name: getattr(options, name) for name in names}
+    if options.labels is not None:
+        chosen["labels"] = read_array(options.labels, "labels", "iu")
     with step(f"compile {Path(options.model).name}") as progress:
         return zeroskip.compile(options.model, config, calibration, **chosen, progress=progress)
 
@@ -198,6 +207,7 @@ def info(options) -> None:
     import zeroskip
 
     from .report.measured import weights_text
+    from .runtime.memory_plan import memory_plan
 
     model = zeroskip.load(what)
     _info_config(model.config)
@@ -209,17 +219,43 @@ def info(options) -> None:
         "weights": weights_text(model.info),
     }
     print("\n" + "\n".join(f"{name:14} {value}" for name, value in facts.items()) + "\n")
-    lines = [("layer", "operator", "weights", "zero %", "non-outlier %", "outlier %", "steps", "dense steps")]
+    lines = [
+        ("layer", "operator", "weights", "zero %", "non-outlier %", "outlier %", "SQNR dB", "steps", "dense", "rules")
+    ]
     for node in model.layers:
-        plan = node.plan
+        plan, how = node.plan, model.info.get("layers", {}).get(node.name, {})
         kinds = [f"{100 * share:.1f}" for share in plan.statistics().values()]
-        shape = "x".join(map(str, plan.weights.shape))
-        lines.append((node.name, node.label, shape, *kinds, f"{plan.steps:,}", f"{plan.dense_steps:,}"))
+        shape, ratio = "x".join(map(str, plan.weights.shape)), how.get("sqnr_db")
+        steps = f"{plan.steps:,}", f"{plan.dense_steps:,}"
+        lines.append(
+            (node.name, node.label, shape, *kinds, "" if ratio is None else f"{ratio:.1f}", *steps, _rules(how))
+        )
+    _print_columns(lines, (0, 1, 2, 9))
+    print("\nMemory plan, one image, sums of 32 bits; cycles modelled, no step skipped for its activations")
+    lines = [
+        ("layer", "parts", "tile", "tiles", "columns", "steps", "transfers", "kB in", "kB out", "kcycles", "bound by")
+    ]
+    for row in memory_plan(model):
+        columns = f"{row.columns}/{model.config.columns}", f"{row.steps}/{model.config.steps}"
+        moved = f"{row.bytes_in / 1000:,.0f}", f"{row.bytes_out / 1000:,.0f}"
+        numbers = str(row.parts), row.tile, str(row.tiles), *columns, str(row.transfers), *moved
+        lines.append((row.name, *numbers, f"{row.cycles / 1000:,.0f}", row.bound))
+    _print_columns(lines, (0, 10))
+    return None
+
+
+def _rules(how) -> str:
+    """The rules of a layer's filters, the most frequent first; three of them at most."""
+    rules = sorted(how.get("rules", {}).items(), key=lambda item: -item[1])
+    shown = ", ".join(f"{count} {rule}" if len(rules) > 1 else rule for rule, count in rules[:3])
+    return shown + (f", {sum(count for _, count in rules[3:])} others" if len(rules) > 3 else "")
+
+
+def _print_columns(lines: list[tuple[str, ...]], left: tuple[int, ...]) -> None:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
-        cells = [c.ljust(w) if i < 3 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))]
+        cells = [c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))]
         print("  ".join(cells).rstrip())
-    return None
 
 
 def _info_config(config: Config) -> None:
@@ -263,6 +299,46 @@ def demo(options) -> int | None:
     print(table(result, _width()), end="")
     print(f"Report: {folder / 'demo.html'}")
     return _verdict(result)
+
+
+def bitstreams(options) -> None:
+    """``zeroskip bitstreams``"""
+    from .devices.bitstreams import available
+
+    entries = available()
+    if not entries:
+        print("no manifests: run this in a checkout, or install a wheel from `make wheel`")
+    for entry in entries:
+        print(f"{entry.name:8} hash 0x{entry.hash:08X}  {entry.clock_mhz:g} MHz  {entry.state()}")
+        used = entry.manifest["resources"]
+        if used:
+            counts = ", ".join(
+                f"{used[name]:,} {name.upper()}" for name in ("lut", "ff", "dsp", "ramb36") if name in used
+            )
+            print(f"         {counts} ({used.get('source', 'source not stated')})")
+        if entry.file is None:
+            print(f"         build it: {entry.manifest['build']}")
+
+
+def selftest(options) -> int | None:
+    """``zeroskip selftest``"""
+    import zeroskip
+
+    from .runtime.selftest import SEED, selftest
+
+    if options.rounds < 1:
+        raise InputError(f"--rounds {options.rounds}; accepted: 1 or more")
+    model = zeroskip.load(options.model) if options.model else None
+    config = options.config or (model.config if model else "z2" if options.device == "board" else "tiny")
+    if model is not None:
+        model.check_config(get_config(config))
+    failed = 0
+    with zeroskip.open_device(options.device, config) as device:
+        seed = SEED if options.seed is None else options.seed
+        for check in selftest(device, rounds=options.rounds, seed=seed, model=model):
+            print(check, flush=True)
+            failed += check.passed is False
+    return 1 if failed else None
 
 
 def serve(options) -> None:

@@ -73,6 +73,8 @@ module zena_slots #(
         end
         if (rst) begin
             valid         <= 2'b00;
+            wgs_0         <= 8'd1;   // an unused work group counts as done: the first must not be that
+            wgs_1         <= 8'd1;
             go            <= 2'b00;
             oldest        <= 1'b0;
             loaded_count  <= 6'd0;

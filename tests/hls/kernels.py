@@ -40,7 +40,7 @@ def compile_kernels(config: Config, *options: str) -> subprocess.CompletedProces
     build = Path(_FOLDER.name) / f"{config.name}.h"
     build.write_text(f"namespace zs {{\n{generate.hls_build(config, 'csim_build')}\n}}\n")
     sources = [HLS / "act_expand.cpp", HLS / "act_finish.cpp", Path(__file__).with_name("csim.cpp")]
-    command = [find_compiler()[0], "-std=c++17", "-O1", "-fPIC", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"]
+    command = [find_compiler()[0], "-std=c++17", "-O0", "-fPIC", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"]
     # ap_int's own constructors read what they have not written.
     command += ["-Wno-uninitialized", "-Wno-maybe-uninitialized", "-DZS_BUILD=csim_build", "-include", build]
     command += [f"-I{HLS}", *(word for folder in glue_includes() for word in ("-isystem", folder))]

@@ -100,10 +100,10 @@ def test_unknown_packet_passes_one_beat():
     assert engine.tolist() == [header] and len(runs) == 0
 
 
-def test_compiles_without_warnings_for_every_configuration():
-    for config in BUILTIN.values():
-        done = compile_kernels(config, "-fsyntax-only")
-        assert done.returncode == 0, done.stderr[:4000]
+def test_compiles_without_warnings_for_the_board():
+    """The others are compiled by the tests that run them."""
+    done = compile_kernels(BUILTIN["z2"], "-fsyntax-only")
+    assert done.returncode == 0, done.stderr[:4000]
 
 
 def test_assumptions_are_checked_at_compile_time():

@@ -1,4 +1,4 @@
-"""Every ONNX operator with random attributes: float graph = onnxruntime, integer graph = float graph, device = reference."""
+"""Every operator with random attributes: float graph = onnxruntime, integers near it, device = reference."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,8 @@ def window(rng, size, rank, *, dilated=True):
     auto = pick(rng, None, None, "SAME_UPPER", "SAME_LOWER", "VALID")
     attributes |= {"pads": pads} if auto is None else {"auto_pad": auto}
     if auto:  # what onnxruntime accepts there
-        attributes |= {"dilations": [1] * rank, "strides": [min(pair) for pair in zip(attributes["strides"], kernel)]}
+        strides = [min(pair) for pair in zip(attributes["strides"], kernel, strict=True)]
+        attributes |= {"dilations": [1] * rank, "strides": strides}
     return kernel, attributes
 
 
@@ -85,9 +86,10 @@ def reduce_mean(rng, name):
 @case("Gemm")
 def gemm(rng, name):
     c, k = (int(v) for v in rng.integers(1, 20, 2))
-    transposed, attributes = int(rng.integers(2)), {"alpha": float(rng.uniform(0.5, 2)), "beta": float(rng.uniform(-2, 2))}
-    weights = {"w": f32(rng, *((k, c) if transposed else (c, k))), "b": pick(rng, f32(rng, k), f32(rng, 1, k), f32(rng, 1))}
-    return [node("Gemm", ["x", "w", "b"], ["y"], transB=transposed, **attributes)], weights, (c,)
+    transposed, alpha, beta = int(rng.integers(2)), float(rng.uniform(0.5, 2)), float(rng.uniform(-2, 2))
+    bias = pick(rng, f32(rng, k), f32(rng, 1, k), f32(rng, 1))
+    weights = {"w": f32(rng, *((k, c) if transposed else (c, k))), "b": bias}
+    return [node("Gemm", ["x", "w", "b"], ["y"], transB=transposed, alpha=alpha, beta=beta)], weights, (c,)
 
 
 @case("MatMul")
@@ -156,7 +158,8 @@ def concat(rng, name):
 def pad(rng, name):
     pads = [0, *(int(v) for v in rng.integers(0, 3, 3)), 0, *(int(v) for v in rng.integers(0, 3, 3))]
     pads = pick(rng, pads, [0, 0, 1, 2, 0, 0, 2, 1])
-    nodes = [node("Pad", ["x", "p"], ["q"]), node("Conv", ["q", "w"], ["y"], pads=[1, 0, 0, 1])]
+    mode = "constant" if pads[1] or pads[5] else pick(rng, "constant", "edge")
+    nodes = [node("Pad", ["x", "p"], ["q"], mode=mode), node("Conv", ["q", "w"], ["y"], pads=[1, 0, 0, 1])]
     return nodes, {"p": np.array(pads), "w": f32(rng, 4, 3 + pads[1] + pads[5], 2, 2)}, (3, 6, 5)
 
 
@@ -242,7 +245,7 @@ def test_operator(name, device):
         data = model(nodes, weights, shape, **options)
         x = f32(rng, options.get("batch", 3), *shape)
         want, graph = run_onnx(data, x), import_onnx(data)
-        what = f"{nodes[-1]}{shape} {({k: v.shape for k, v in weights.items()})}"
+        what = f"{nodes[-1]}{shape} { ({k: v.shape for k, v in weights.items()}) }"
         np.testing.assert_allclose(graph.run(x), want, rtol=1e-4, atol=1e-5, err_msg=what)
         compiled = zeroskip.compile(data, "tiny", x, scale_rule="max_abs", per="channel")
         outputs = compiled.reference(x)

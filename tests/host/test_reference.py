@@ -205,3 +205,95 @@ def test_pools_equal_loops(window, dtype):
         assert largest[n, c, i, j] == max(taps)
         total = sum(tap - quant.zero_point for tap in taps)
         assert mean[n, c, i, j] == literal_requantise(total, multiplier, shift, quant, quant.low, quant.high)
+
+
+def test_fixed_points_are_fixed_point_of_each():
+    factors = np.exp(np.random.default_rng(7).uniform(-60, 20, (3, 5)))
+    multiplier, shift = hostops.fixed_points(factors)
+    assert multiplier.shape == shift.shape == (3, 5)
+    assert [*zip(multiplier.ravel(), shift.ravel(), strict=True)] == [fixed_point(f) for f in factors.ravel()]
+
+
+def test_subtract_with_a_negative_multiplier():
+    quant = Quant(1.0, 50)
+    got = hostops.add(np.array([10, 3], np.uint8), np.array([4, 9], np.uint8), quant, quant, (2, -1), 1, quant)
+    assert got.tolist() == [round(Fraction(2 * (10 - 50) - (4 - 50), 2)) + 50, round(Fraction(2 * -47 + 41, 2)) + 50]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16"])
+def test_mul_equals_loops(dtype):
+    rng = np.random.default_rng(8)
+    a_quant, b_quant, quant = (Quant(0.1, z if dtype == "uint8" else 0, dtype) for z in (7, 200, 99))
+    a = rng.integers(quant.low, quant.high + 1, (2, 3, 4, 5)).astype(dtype)
+    b = rng.integers(quant.low, quant.high + 1, (2, 3, 1, 1)).astype(dtype)
+    multiplier, shift = fixed_point(0.1 * 0.1 / 0.1 / (1 if dtype == "uint8" else 10000))
+    got = hostops.mul(a, b, a_quant, b_quant, multiplier, shift, quant, quant.low + 1, quant.high - 1)
+    for place in np.ndindex(got.shape):
+        product = (int(a[place]) - a_quant.zero_point) * (int(b[(*place[:2], 0, 0)]) - b_quant.zero_point)
+        want = literal_requantise(product, multiplier, shift, quant, quant.low + 1, quant.high - 1)
+        assert got[place] == want
+    assert len(np.unique(got)) > 20
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16"])
+@pytest.mark.parametrize("rows", [1, 3])
+def test_lookup_equals_loops(dtype, rows):
+    rng = np.random.default_rng(9)
+    quant = Quant(1.0, 0, dtype)
+    x = rng.integers(quant.low, quant.high + 1, (2, 3, 4)).astype(dtype)
+    x.flat[:2] = quant.low, quant.high
+    table = rng.integers(-99, 99, (rows, quant.high - quant.low + 1)).astype(np.int8)
+    got = hostops.lookup(x, table, quant)
+    assert got.dtype == np.int8
+    for n, c, i in np.ndindex(x.shape):
+        assert got[n, c, i] == table[c % rows, int(x[n, c, i]) - quant.low]
+
+
+def test_concat_requantises_what_differs():
+    quants, quant = [Quant(0.5, 3), Quant(0.25, 128), Quant(0.5, 3)], Quant(0.5, 3)
+    parts = [np.arange(6, dtype=np.uint8).reshape(1, 2, 3) + 60 * i for i in (0, 1, 2)]
+    got = hostops.concat(parts, quants, [2**30] * 3, [30, 31, 30], quant, 1)
+    middle = [[min(max(round(Fraction(int(q) - 128, 2)) + 3, 0), 255) for q in row] for row in parts[1][0]]
+    assert got.tolist() == [[*parts[0][0].tolist(), *middle, *parts[2][0].tolist()]]
+
+
+def test_pad_is_real_zero():
+    got = hostops.pad(np.full((1, 1, 2), 9, np.uint8), (1, 0, 0, 2), Quant(1.0, 77))
+    assert got.tolist() == [[[77] * 4, [9, 9, 77, 77]]]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16"])
+def test_resize_equals_loops(dtype):
+    rng = np.random.default_rng(10)
+    quant = Quant(1.0, 31 if dtype == "uint8" else 0, dtype)
+    x = rng.integers(quant.low, quant.high + 1, (2, 2, 3, 4)).astype(dtype)
+    rows, columns = (
+        np.stack([rng.integers(0, n, m), rng.integers(0, n, m), rng.integers(0, 2049, m)]).astype(np.int32)
+        for n, m in ((3, 5), (4, 7))
+    )
+    columns[2, 0] = rows[2, 0] = 1024  # halves: ties
+    got = hostops.resize(x, rows, columns, quant)
+    for n, c, i, j in np.ndindex(got.shape):
+        total = 0
+        for row, row_weight in ((rows[0, i], 2048 - rows[2, i]), (rows[1, i], rows[2, i])):
+            for column, weight in ((columns[0, j], 2048 - columns[2, j]), (columns[1, j], columns[2, j])):
+                total += (int(x[n, c, row, column]) - quant.zero_point) * int(row_weight) * int(weight)
+        assert got[n, c, i, j] == literal_requantise(total, 1, 22, quant, quant.low, quant.high)
+    rows[2], columns[2] = 0, 0
+    assert (hostops.resize(x, rows, columns, quant) == x[:, :, rows[0]][..., columns[0]]).all()
+
+
+def test_integer_softmax_equals_fractions():
+    rng = np.random.default_rng(11)
+    quant = Quant(1 / 255)
+    table = np.rint(hostops.SOFTMAX_ONE * np.exp(-0.05 * np.arange(256))).astype(np.int32)
+    x = rng.integers(0, 256, (3, 2, 9)).astype(np.uint8)
+    x[0, 0] = 200, 200, *[0] * 7  # two halves: a tie between 127 and 128
+    levels = round(hostops.SOFTMAX_LEVELS / quant.scale)
+    got = hostops.integer_softmax(x, table, levels, quant, 2)
+    for n, c in np.ndindex(3, 2):
+        e = [int(table[int(x[n, c].max()) - int(q)]) for q in x[n, c]]
+        want = [min(round(Fraction(v * levels, hostops.SOFTMAX_LEVELS * sum(e))), 255) for v in e]
+        assert got[n, c].tolist() == want
+    real = np.exp(0.05 * x.astype(float))
+    assert np.abs(got / 255 - real / real.sum(axis=2, keepdims=True)).max() <= 0.5 / 255 + 1e-5

@@ -42,7 +42,7 @@ def data():
         "version": 1,
         "title": "a network",
         "images": 2,
-        "config": {"name": "tiny", "hash": "00000000", "macs": 16, "lanes": 8, "filters": 1, "wgs": 2, "mux": 8, "act_w": 9},
+        "config": {"name": "tiny", "hash": "00000000", "macs": 16, "lanes": 8, "filters": 1, "wgs": 2, "mux": 8},
         "conditions": {"weights": "scale rule percentile"},
         "accuracy": {"accuracy": "99.0 % (of 100 images)"},
         "checks": [{"check": "outputs equal", "ok": True}],

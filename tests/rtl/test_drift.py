@@ -73,7 +73,10 @@ def test_one_module_per_file_of_the_same_name(modules):
     assert [module.name for module in modules] == [file.stem for file in FILES]
 
 
-@pytest.mark.parametrize("top", ["zeroskip_core", "zeroskip_sim"])
+TOPS = {"zeroskip_sim", "zeroskip_board_sim", "zeroskip_bd"}
+
+
+@pytest.mark.parametrize("top", ["zeroskip_core", "zeroskip_board", *sorted(TOPS)])
 def test_top_parameters_are_the_configuration(modules, top):
     module = next(module for module in modules if module.name == top)
     for config in BUILTIN.values():
@@ -96,7 +99,7 @@ def test_instances_use_ports_and_parameters_that_exist(modules):
 
 def test_every_module_is_used(modules):
     used = {instance.module for module in modules for instance in instances(module)}
-    assert {module.name for module in modules} - used == {"zeroskip_sim"}
+    assert {module.name for module in modules} - used == TOPS
 
 
 def test_defines_exist_and_registers_are_used():

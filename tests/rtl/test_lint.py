@@ -21,11 +21,12 @@ def test_lint_objects(tmp_path, monkeypatch):
     assert "WIDTHTRUNC" in lint.lint("zeroskip_core", BUILTIN["tiny"])
 
 
+@pytest.mark.parametrize("top", ["zeroskip_sim", "zeroskip_board_sim", "zeroskip_bd"])
 @pytest.mark.parametrize("name", BUILTIN)
-def test_slang_elaborates(name):
+def test_slang_elaborates(name, top):
     config = BUILTIN[name]
     parameters = {**config.rtl_parameters(), "CONFIG_HASH": f"32'd{config.hash}"}
-    words = ["slang", "--top", "zeroskip_sim", f"-I{verilog.include_folder()}", "-Wnone"]
+    words = ["slang", "--top", top, f"-I{verilog.include_folder()}", "-Wnone"]
     words += [f"-G{key}={value}" for key, value in parameters.items()]
     words += [str(file) for file in verilog.sources(simulation=True)]
     driver = pyslang.driver.Driver() if hasattr(pyslang, "driver") else pyslang.Driver()
@@ -35,4 +36,4 @@ def test_slang_elaborates(name):
     compilation = driver.createCompilation()
     errors = [str(item.code) for item in compilation.getAllDiagnostics() if item.isError()]
     assert errors == []
-    assert [top.name for top in compilation.getRoot().topInstances] == ["zeroskip_sim"]
+    assert [top.name for top in compilation.getRoot().topInstances] == [top]

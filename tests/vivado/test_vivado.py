@@ -68,7 +68,11 @@ def run(tmp_path_factory):
 
 
 def test_addresses_are_those_of_the_register_map(run):
-    found = {line[2]: (int(line[3], 16), int(line[4], 16)) for line in run[1] if line[0] == "address" and line[1].endswith("/Data")}
+    found = {
+        line[2]: (int(line[3], 16), int(line[4], 16))
+        for line in run[1]
+        if line[0] == "address" and line[1].endswith("/Data")
+    }
     assert found == {
         f"{DMA_NAME}/S_AXI_LITE/Reg": (registers.DMA_BASE, registers.DMA_RANGE),
         f"{ENGINE_NAME}/s_axi/reg0": (registers.ENGINE_BASE, registers.ENGINE_RANGE),
@@ -120,7 +124,11 @@ def test_missed_timing_fails(tmp_path):
 @pytest.mark.parametrize(
     ("good", "bad", "complaint"),
     [
-        ("registers/M01_AXI            $zs_engine_name/s_axi ", "registers/M02_AXI $zs_engine_name/s_axi ", "no interface M02"),
+        (
+            "registers/M01_AXI            $zs_engine_name/s_axi ",
+            "registers/M02_AXI $zs_engine_name/s_axi ",
+            "no interface M02",
+        ),
         ("$zs_engine_name/m_axis       $zs_dma_name", "$zs_engine_name/s_axis $zs_dma_name", "does not fit"),
         ("$zs_engine_name/aclk] {", "] {", "pin zeroskip_0/aclk is not connected"),
         ("S_AXI_LITE/Reg", "S_AXI_LITE/reg0", "no address segment"),

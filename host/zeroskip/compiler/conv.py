@@ -83,7 +83,7 @@ def compile_conv(
             if config.engine == "trident":
                 choice, cycles = _choose_pieces(config, blocked, view)
             else:
-                choice, cycles = jobs.choose_parts(config, blocked, view, mode)
+                choice, cycles = jobs.choose_passes(config, blocked, view, mode)
             found.append((cycles * (_FOLD_COST if blocking == "folded" else 1), choice, blocked))
     # Something always fits: single blocks of a pointwise layer.
     _, choice, blocked = min(found, key=lambda found: found[0])

@@ -20,8 +20,12 @@ from .layout import sink_transposes
 CLIPPED = ("conv", "affine", "add", "mul", "average_pool")
 """Operators that a following clip can be fused into: those that rescale their result anyway."""
 
-TRANSPARENT = ("max_pool", "reshape", "transpose", "slice")
-"""Operators that commute with a clip and with rounding."""
+
+def transparent(node: Node) -> bool:
+    """Whether a node commutes with a clip and with rounding."""
+    if node.op == "resize":
+        return not (node.attrs["rows"][2].any() or node.attrs["columns"][2].any())
+    return node.op in ("max_pool", "reshape", "transpose", "slice")
 
 
 def fold(graph: Graph) -> Graph:
@@ -41,6 +45,8 @@ def fold(graph: Graph) -> Graph:
         ("quantise", folder.rounding_of_input),
         ("quantise", folder.rounding_into_producer),
         ("quantise", folder.into_table),
+        ("reshape", folder.useless_reshape),  # what stood between may be gone
+        ("pad", folder.pad_after_transpose),
         ("pad", folder.pad_into_conv),
     ):
         for node in list(graph.nodes):
@@ -119,6 +125,17 @@ class _Folder:
                 self.removed.add(producer)
         if self.graph.shapes[node.inputs[0]] == self.graph.shapes[node.output]:
             self.bypass(node)
+
+    def pad_after_transpose(self, node: Node) -> None:
+        """Swap a pad and the transpose that follows it, so that the pad meets the convolution."""
+        turn = self.only_reader(node.output)
+        if turn is None or turn.op != "transpose" or node.output in self.graph.quants:
+            return
+        perm, padding, before = turn.attrs["perm"], node.attrs["padding"], self.graph.shapes[node.inputs[0]]
+        node.op, node.attrs = "transpose", {"perm": perm}
+        turn.op, turn.attrs = "pad", {"padding": tuple(padding[half + a] for half in (0, len(perm)) for a in perm)}
+        node.name, node.label, turn.name, turn.label = turn.name, turn.label, node.name, node.label
+        self.graph.shapes[node.output] = tuple(before[axis] for axis in perm)
 
     def pad_into_conv(self, node: Node) -> None:
         readers, padding = self.readers[node.output], node.attrs["padding"]
@@ -242,7 +259,7 @@ class _Folder:
                 producer.attrs["clip"] = tuple(min(max(v, bounds[0]), bounds[1]) for v in (low, high))
                 self.drop(node)
                 return
-            producer = self.producer_for(producer) if producer.op in TRANSPARENT else None
+            producer = self.producer_for(producer) if transparent(producer) else None
 
     def rounding_of_input(self, node: Node) -> None:
         """The network's input, if all that read it round it alike, is quantised that way to begin with."""
@@ -269,7 +286,7 @@ class _Folder:
             picked.append(name)
             if producer.op not in PICKING or producer.op == "softmax":
                 break
-            if producer.op not in TRANSPARENT and producer.op != "pad":
+            if not transparent(producer) and producer.op != "pad":
                 return
             name = producer.inputs[0]
         if graph.quants.get(name, quant) != quant:

@@ -2,8 +2,8 @@
 
 A *kernel tile* is what a PE's weight memory holds: some chunks (one kernel tap of one channel block, 16
 channels) of one filter.  Filters that read the same channel blocks are a *family*; only filters of one
-family share a job.  Partial sums stay in the PEs while the channel tiles pass by, so a layer is cut
-into parts only where its filters need more of them than there are.
+family share a job.  Partial sums stay in the PEs while the channel tiles pass by; where a layer's filters
+need more of them than there are, it takes several *passes*.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from ..errors import InputError
 from ..hardware.config import Config
 from ..hardware.packets import MIN_CHUNKS
 from ..runtime.compress import lane_groups
@@ -26,46 +27,43 @@ from .blocks import Blocked
 DENSITY = 0.45
 """Non-zero activations the allocation and the tile sizes count on when zero activations are skipped."""
 
-_PART_COST = 0.02
-"""Host time of one more part, in parts of the layer's cycles."""
 
-
-def choose_parts(config: Config, blocked: Blocked, view: View, mode: str) -> tuple[tuple[int, int] | None, float]:
-    """Channel blocks of a channel tile and number of parts with the fewest modelled cycles; None: nothing fits."""
+def choose_passes(config: Config, blocked: Blocked, view: View, mode: str) -> tuple[tuple[int, int] | None, float]:
+    """Channel blocks of a channel tile and number of passes with the fewest modelled cycles; None: nothing fits."""
     skip_weights, skip_acts = skips(mode)
     nonzero = np.count_nonzero(blocked.weights, axis=5)[:, 0] if skip_weights else _channels(blocked)
-    chunks = nonzero.reshape(len(nonzero), -1)
-    work = float(expected_work(chunks, DENSITY if skip_acts else 1.0).sum()) / config.filters
-    words = (float(nonzero.sum()) * 1.08 + chunks.size) / 4
+    work = float(expected_work(nonzero.reshape(len(nonzero), -1), DENSITY if skip_acts else 1.0).sum()) / config.filters
+    words = (float(nonzero.sum()) * 1.08 + nonzero.size) / 4
     families = _families(blocked)
-    taps = blocked.kernel[0] * blocked.kernel[1]
+    taps, span = blocked.kernel[0] * blocked.kernel[1], blocked.place.shape[1]
+    extent = tuple((k - 1) * d + 1 for k, d in zip(blocked.kernel, blocked.dilation, strict=True))
     best, best_cycles = None, np.inf
     for blocks in _counts(blocked.blocks):
         layout = Layout(blocks, blocks, 0, 1)
-        extent = tuple((k - 1) * d + 1 for k, d in zip(blocked.kernel, blocked.dilation, strict=True))
         if layout.size(*extent) > config.columns:
             break
-        for parts in _counts(len(blocked.filters)):
-            units = _cut(families, parts)
-            rounds = max(sum(-(-len(f) // config.filters) for f in unit) for unit in units)
-            # What one part has to do, on average.
-            span = np.mean([blocked.place[np.concatenate(unit)].max() - blocked.place[np.concatenate(unit)].min() + 1
-                            for unit in units])  # fmt: skip
-            tiles = max(-(-span // blocks), 1)
-            job_tiles = -(-min(blocks, blocked.place.shape[1]) * taps // config.steps)
-            per_tile = -(-min(blocks, blocked.place.shape[1]) * taps // job_tiles)
-            jobs = rounds * max(-(-blocked.place.shape[1] // blocks), 1) * job_tiles
-            pads = jobs * max(MIN_CHUNKS - per_tile, 0)
-            beats = words / len(units) + jobs * config.sub_wgs * (2 + -(-max(per_tile, MIN_CHUNKS) // 4))
-            if rounds > config.psums or beats * 1.5 * 8 > DMA_LIMIT:
+        together = min(blocks, span) * taps  # chunks of a filter in a channel tile
+        shares = -(-together // config.steps)
+        chunks = -(-together // shares)
+        for passes in _counts(len(blocked.filters)):
+            units = _cut(families, passes)
+            rounds = [sum(-(-len(family) // config.filters) for family in unit) for unit in units]
+            if max(rounds) > config.psums:
                 continue
-            idle = rounds * config.filters * len(units) / len(blocked.filters)
-            busy = work / len(units) * idle + pads
-            load = Load(int(tiles), busy, jobs, beats, rounds * config.sub_wgs, rounds, skip_acts)
-            cycles = choose_tile(config, view, layout, load).cycles * len(units) * (1 + _PART_COST * (len(units) - 1))
+            places = [blocked.place[np.concatenate(unit)] for unit in units]
+            tiles = sum(-(-int(place.max() - place.min() + 1) // blocks) for place in places)
+            jobs = sum(rounds) * -(-span // blocks) * shares
+            busy = work * sum(rounds) * config.filters / len(blocked.filters) + jobs * max(MIN_CHUNKS - chunks, 0)
+            beats = words + jobs * config.sub_wgs * (2 + -(-max(chunks, MIN_CHUNKS) // 4))
+            finals = sum(rounds) * config.sub_wgs
+            load = Load(tiles, len(units), busy, jobs, beats, finals, max(rounds), skip_acts)
+            try:
+                cycles = choose_tile(config, view, layout, load).cycles
+            except InputError:
+                continue
             if cycles < best_cycles:
-                best, best_cycles = (blocks, parts), cycles
-            elif parts > 8 * (best[1] if best else parts):
+                best, best_cycles = (blocks, passes), cycles
+            elif best and passes > 8 * best[1]:
                 break
     return best, best_cycles
 
@@ -90,12 +88,12 @@ def _families(blocked: Blocked) -> list[np.ndarray]:
     return np.split(order, np.flatnonzero(np.diff(family.ravel()[order])) + 1)
 
 
-def _cut(families: list[np.ndarray], parts: int) -> list[list[np.ndarray]]:
-    """Deal families to at most ``parts`` parts, cutting each where there are fewer families than parts."""
-    if parts <= len(families):
-        bounds = np.linspace(0, len(families), parts + 1).astype(int).tolist()
+def _cut(families: list[np.ndarray], passes: int) -> list[list[np.ndarray]]:
+    """Deal families to at most ``passes`` passes, cutting each where there are fewer families than passes."""
+    if passes <= len(families):
+        bounds = np.linspace(0, len(families), passes + 1).astype(int).tolist()
         return [families[a:b] for a, b in pairwise(bounds)]
-    pieces = -(-parts // len(families))
+    pieces = -(-passes // len(families))
     return [[piece] for family in families for piece in np.array_split(family, min(pieces, len(family)))]
 
 
@@ -105,22 +103,34 @@ def make_parts(
     """Cut a layer into jobs.
 
     Args:
-        choice: channel blocks of a channel tile, and parts, from :func:`choose_parts`.
+        choice: channel blocks of a channel tile, and passes, from :func:`choose_passes`.
         allocation: of kernels to PEs, one of ``allocate.ALLOCATIONS``.
+
+    Returns:
+        One part, or several where one tile's jobs exceed a DMA transfer.
     """
-    blocks, parts = choice
+    blocks, passes = choice
     families = _families(blocked)
+    size = np.count_nonzero(blocked.weights, axis=(1, 2, 3, 4, 5))
     if allocation != "index":
-        # What is cut apart is sorted first, so that the filters of a part are alike.
-        size = np.count_nonzero(blocked.weights, axis=(1, 2, 3, 4, 5))
+        # What is cut apart is sorted first, so that the filters of a pass are alike.
         families = [family[np.argsort(-size[family], kind="stable")] for family in families]
-    return tuple(_part(config, blocked, unit, blocks, mode, allocation) for unit in _cut(families, parts))
+    units = _cut(families, passes)
+    sent = size if skips(mode)[0] else _channels(blocked).sum((1, 2, 3))
+    sent = (sent + _channels(blocked)[0].size) / 4
+    beats = np.array([sum(sent[family].sum() for family in unit) for unit in units])
+    share = (np.cumsum(beats) * 1.5 * 8 // DMA_LIMIT).astype(int)
+    return tuple(
+        _part(config, blocked, [units[i] for i in np.flatnonzero(share == number)], blocks, mode, allocation)
+        for number in np.unique(share)
+    )
 
 
 @dataclass
 class _Jobs:
-    """The jobs of one family; ``lists`` holds one entry per job and chunk place, the others one per job."""
+    """Jobs: arrays with one row each; ``taps`` and ``blocks`` are their chunks, -1 where there is none."""
 
+    turn: np.ndarray
     tile: np.ndarray
     order: np.ndarray
     sub_wg: np.ndarray
@@ -131,20 +141,22 @@ class _Jobs:
     blocks: np.ndarray
 
 
-def _part(config, blocked, families, blocks, mode, allocation) -> JobPart:
-    block0 = int(min(blocked.place[family[0], 0] for family in families))
-    made, slot0 = [], 0
-    for family in families:
-        made.append(_family_jobs(config, blocked, family, blocks, block0, slot0, mode, allocation))
-        slot0 = int(made[-1].slot.max()) + 1
+def _part(config, blocked, units, blocks, mode, allocation) -> JobPart:
+    block0 = int(min(blocked.place[family[0], 0] for unit in units for family in unit))
+    made = []
+    for turn, unit in enumerate(units):
+        slot0 = 0
+        for family in unit:
+            made.append(_family_jobs(config, blocked, family, blocks, block0, turn, slot0, mode, allocation))
+            slot0 = int(made[-1].slot.max()) + 1
     jobs = _Jobs(*(np.concatenate([getattr(m, key) for m in made]) for key in _Jobs.__annotations__))
-    # Channel tile by channel tile; sub-WGs alternate within a round.
-    order = np.lexsort((jobs.sub_wg, jobs.order, jobs.tile))
+    # Pass by pass, channel tile by channel tile; sub-WGs alternate within a round.
+    order = np.lexsort((jobs.sub_wg, jobs.order, jobs.tile, jobs.turn))
     jobs = _Jobs(*(getattr(jobs, key)[order] for key in _Jobs.__annotations__))
     return _packed(config, blocked, jobs, blocks, block0, mode)
 
 
-def _family_jobs(config, blocked, family, blocks, block0, slot0, mode, allocation) -> _Jobs:
+def _family_jobs(config, blocked, family, blocks, block0, number, slot0, mode, allocation) -> _Jobs:
     """Cut the chunks of a family into kernel tiles and allocate its filters to PEs."""
     skip_weights, skip_acts = skips(mode)
     place = blocked.place[family[0]][blocked.needed[family[0]]] - block0
@@ -177,6 +189,7 @@ def _family_jobs(config, blocked, family, blocks, block0, slot0, mode, allocatio
         some = np.where(kernels < 0, 0, counts.sum(2)[kernels, tile[:, None]]).any(1)
         used &= some | (flags != 0)
     jobs = _Jobs(
+        turn=np.full(len(kernels), number),
         tile=np.asarray(tiles)[tile],
         order=tile * rounds + turn,
         sub_wg=sub_wg,
@@ -223,11 +236,12 @@ def _packed(config: Config, blocked: Blocked, jobs: _Jobs, blocks: int, block0: 
     busy = np.bincount(jobs.sub_wg, cycles.max(1), config.sub_wgs).max()
     used = np.unique(jobs.kernels[jobs.kernels >= 0])
     dense = float((_channels(blocked)[used] * blocked.needed[used][:, None, None]).sum())
-    found, tile = np.unique(jobs.tile, return_inverse=True)
+    found, tile = np.unique(np.stack([jobs.turn, jobs.tile]), axis=1, return_inverse=True)
     return JobPart(
         block0,
         Layout(blocks, blocks, 0, 1),
-        (found * blocks).astype(np.int32),
+        (found[1] * blocks).astype(np.int32),
+        jobs.turn.astype(np.int32),
         tile.ravel().astype(np.int32),
         *(getattr(jobs, key).astype(np.int32) for key in ("sub_wg", "slot", "flags")),
         chunks.astype(np.int32),

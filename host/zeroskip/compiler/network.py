@@ -42,6 +42,7 @@ def compile(
     activation_skip: bool = True,
     activations: str = "uint8",
     calibration_percentile: float = 100.0,
+    output: str | None = None,
     progress: Progress | None = None,
 ) -> Model:
     """Compile a network for one build of the hardware.
@@ -68,7 +69,11 @@ def compile(
         activation_skip: let the online scheduler drop steps without non-zero activations.
         activations: "uint8", or "int16" on a build with 16-bit activations.
         calibration_percentile: 100 takes the range of the calibration activations, less cuts its ends.
+        output: the tensor to compute, where the file has several outputs; any of its tensors will do.
         progress: called before every layer is scheduled and once at the end.
+
+    A network that is quantised already (QDQ or QOperator) keeps its own weights, scales and zero points;
+    the options above count for what it leaves in float.
 
     Raises:
         ModelError: the file is not a network zeroskip can compile.
@@ -81,13 +86,13 @@ def compile(
     mode = checked_mode(config, mode)
     check_options(config, rules, per, percentile, clip, prune, activations, calibration_percentile)
     shape = None if calibration is None else np.shape(calibration)[1:]
-    graph = import_onnx(onnx, shape)
-    check_names(graph, rules)
+    graph = import_onnx(onnx, shape, output)
+    check_names(graph, rules, prune)
     source = Path(onnx).name if isinstance(onnx, (str, Path)) else "bytes"
     info = {
         "source": source, "scale_rule": rules["*"] if set(rules) == {"*"} else dict(rules), "per": per,
         "percentile": percentile, "clip": clip, "prune": prune, "activations": activations,
-        "calibration": 0 if calibration is None else len(calibration),
+        "calibration": 0 if calibration is None else len(calibration), "output": output,
     }  # fmt: skip
     images = None
     if graph.needs_calibration:
@@ -133,6 +138,8 @@ def _layer_info(graph, tried, choices) -> dict[str, dict]:
     """What a report says of each layer's quantisation: filters under each rule, and the noise on its output."""
     info = {}
     for node in graph.nodes:
+        if node.given:
+            info[node.name] = {"rules": {"given by the file": len(node.given.scales)}, "sqnr_db": None}
         if node.output in tried:
             trial = tried[node.output]
             filters = np.arange(trial.scales.shape[1])
@@ -220,7 +227,7 @@ def compare(onnx, model: Model, images: np.ndarray, labels: np.ndarray | None = 
     Raises:
         ModelError, InputError: as :func:`compile`; or outputs of different shapes.
     """
-    graph = import_onnx(onnx, model.input_shape)
+    graph = import_onnx(onnx, model.input_shape, model.info.get("output"))
     exact = np.concatenate([graph.run(images[i : i + graph.batch]) for i in range(0, len(images), graph.batch)])
     integer = model.reference(images)
     if exact.shape != integer.shape:

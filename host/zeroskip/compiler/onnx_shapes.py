@@ -8,6 +8,9 @@ import numpy as np
 
 from .onnx_source import Source, dims, importer
 
+MAX_SIZE = 2**20
+"""Rows or columns after resizing or repeating."""
+
 
 @importer("Identity", "Dropout", on_integers=True)
 def identity(source: Source) -> None:
@@ -212,6 +215,8 @@ def pad(source: Source) -> None:
         return
     if len(shape) != 3 or padding[0] or padding[3]:
         raise source.error(f"pads {list(pads)} of mode 'edge'; accepted: of the last two axes of (N, C, H, W)")
+    if max(grown) > MAX_SIZE:
+        raise source.error(f"{dims(grown)} after padding; accepted: up to {MAX_SIZE} rows or columns")
     rows, columns = (_repeated(shape[i], padding[i], grown[i]) for i in (1, 2))
     source.emit("resize", grown, attrs={"rows": rows, "columns": columns})
 
@@ -247,8 +252,8 @@ def resize(source: Source) -> None:
     lengths, axes = (*full, *shape[1:]), []
     for n, scale, size in zip(lengths, [*full, *scales[2:]], [*full, *sizes[2:]], strict=True):
         size = max(0, math.floor(n * scale)) if size is None else size
-        if not 1 <= size <= 2**20:
-            raise source.error(f"{n} to {size} rows or columns; accepted: 1 to {2**20}")
+        if not 1 <= size <= MAX_SIZE:
+            raise source.error(f"{n} to {size} rows or columns; accepted: 1 to {MAX_SIZE}")
         x = _PLACES[place](np.arange(size, dtype=np.float32), np.float32(scale), n, size).astype(np.float32)
         axes.append(_nearest(x, n, rounding) if mode == "nearest" else _linear(x, n))
     attrs = {"rows": axes[0], "columns": axes[1]}
@@ -272,8 +277,8 @@ def _targets(source: Source, rank: int) -> tuple[list[float], list[int | None]]:
     else:
         place = 1 if source.op == "Upsample" or source.opset < 11 else 2
         values, target = [float(v) for v in source.constant(place).ravel()], scales
-    if len(values) != len(given) or not all(0 < v <= 2**20 for v in values):
-        raise source.error(f"scales or sizes {values[:8]}; accepted: {len(given)} numbers, above 0 and up to {2**20}")
+    if len(values) != len(given) or not all(0 < v <= MAX_SIZE for v in values):
+        raise source.error(f"scales or sizes {values[:8]}; accepted: {len(given)} numbers, above 0, up to {MAX_SIZE}")
     for axis, value in zip(given, values, strict=True):
         target[axis] = value
     for axis, size in enumerate(sizes):

@@ -41,10 +41,16 @@ def check_activations(config: Config, activations: str) -> None:
         )
 
 
-def check_names(graph, rules) -> None:
+def check_names(graph, rules, prune) -> None:
+    """Layers that are quantised already have no rule, and nothing to prune."""
     layers = [node.name for node in graph.nodes if node.op == "conv"]
+    given = [node.name for node in graph.nodes if node.given]
     if unknown := [name for name in rules if name != "*" and name not in layers]:
         raise InputError(f"scale rule for {unknown[0]!r}, which is no layer; layers: {', '.join(layers)}")
+    if fixed := [name for name in rules if name in given]:
+        raise InputError(f"scale rule for {fixed[0]!r}, which the file has quantised already; accepted: other layers")
+    if prune and given:
+        raise InputError(f"prune {prune} of layers the file has quantised already ({given[0]!r}, ...); accepted: 0")
 
 
 def calibration_images(graph, images) -> np.ndarray:

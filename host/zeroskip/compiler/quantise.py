@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InputError, ModelError
-from ..runtime.hostops import SUM_LIMIT, Quant, fixed_point
+from ..runtime.hostops import SUM_LIMIT, Quant, fixed_points
 from .conv import clipped
 from .graph import PICKING, Graph, Node
 
@@ -245,13 +245,11 @@ def factors(node: Node, values) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         ModelError: a factor is 2**30 or more, naming the node.
     """
-    values = np.asarray(values, np.float64)
     try:
-        pairs = [fixed_point(float(value)) for value in values.ravel()]
+        multiplier, shift = fixed_points(values)
     except ValueError as error:
         raise ModelError(f"{node.label} node {node.name!r}: {error}; its scales differ too much") from error
-    multiplier, shift = np.array(pairs, np.int64).reshape(-1, 2).T
-    return multiplier.astype(np.int32).reshape(values.shape), shift.astype(np.int8).reshape(values.shape)
+    return multiplier.astype(np.int32), shift.astype(np.int8)
 
 
 def conv_integers(node: Node, x: Quant, y: Quant, scales: np.ndarray, clip=0, correction: np.ndarray | None = None):

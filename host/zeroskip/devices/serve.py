@@ -9,6 +9,7 @@ then raises RuntimeError, and as a gRPC status elsewhere.
 from __future__ import annotations
 
 import functools
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ from .memory import MemoryModel
 from .remote_board import FIRMWARE, MAX_FILE_BYTES, Board
 
 import_pynq()
+# gRPC's own log repeats, at length, what becomes an error here.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 try:
     with quiet():

@@ -228,6 +228,7 @@ BUILTIN = {
     for config in (
         Config("tiny"),
         Config("z2", wgs=16, columns=2048, steps=1024),
+        Config("z2max", wgs=24, columns=2048, steps=1024),
         Config("kang", filters=8, wgs=1, act_w=16, columns=4096, steps=512),
     )
 }

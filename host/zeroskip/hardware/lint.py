@@ -30,6 +30,8 @@ def cases() -> Iterator[tuple[str, str, Config]]:
         yield f"{field} = {value}", "zeroskip_core", dataclasses.replace(tiny, **{field: value})
     for name, config in BUILTIN.items():
         yield name, "zeroskip_sim", config
+    for top in ("zeroskip_board_sim", "zeroskip_bd"):
+        yield "tiny", top, tiny
 
 
 def lint(top: str, config: Config) -> str:

@@ -137,8 +137,10 @@ work group one 32-bit word, two per beat, each (pixel, PE) padded to a whole bea
 max(sum, 0), and one word comes before them whose bit p is 1 where work group p's is not zero.  Final jobs send in the
 order of the stream.
 
-Rules: ``psum + nx * ny <= PSUMS``; a job whose partial sums overlap those of a final job that may not have been sent
-yet (see ``undrained``) is illegal.  The transfer ends with the one JOB flagged ``last``."""
+Rules: ``psum + nx * ny <= PSUMS``; a job that is not ``first`` adds to sums that an earlier job of the transfer began
+for at least as many work groups; a job whose partial sums overlap those of a final job that may not have been sent
+yet (see ``undrained``) is illegal.  The transfer ends with the one JOB flagged ``last``, and
+the last job of every sub-WG is final."""
 
 JOB_HEADER_1 = RUN_HEADER_1
 

@@ -1,4 +1,4 @@
-"""Cycle model of the trident engine between its DMA channels: the counters of the RTL, exactly.
+"""Cycle model: the counters of the RTL, exactly; here the trident engine, in ``zena_cycles`` the zena engine.
 
 It repeats the control of ``rtl/trident`` register by register, one loop turn per clock cycle, and
 leaves the data to :mod:`zeroskip.models.trident`, whose step masks it consumes.  Together they are
@@ -16,13 +16,13 @@ from ..hardware.config import Config
 from ..hardware.packets import KIND_ACT
 from ..hardware.registers import COUNTER_MAX
 from ..runtime.counters import Counters
-from . import dma, trident
+from . import dma, trident, zena, zena_cycles
 from .packet_table import AT, COUNT, KIND, NX, NY, PAGE, WGS
 
 QUEUE = 16
 """Groups between scanner and issue stage: ``QUEUE`` of trident_engine.v."""
 
-_TIMED = ("cycles", "busy", "span", "stall_input", "stall_output")
+_TIMED = ("cycles", "busy", "span", "stall_input", "stall_output", "barrier_wait")
 _IDLE_LIMIT = 1_000_000
 """Cycles without a beat after which the model, too, gives up."""
 
@@ -42,7 +42,8 @@ def simulate(config: Config, words: np.ndarray, memory: MemoryModel | None = Non
         InputError: not a legal stream.
         DeviceError: nothing moves any more; cannot happen unless the model and a stream disagree.
     """
-    executed = trident.execute(config, words)
+    is_zena = config.engine == "zena"
+    executed = zena.execute(config, words) if is_zena else trident.execute(config, words)
     memory = memory or MemoryModel()
     read_seed, write_seed, in_seed, out_seed = memory.seeds()
     # The driver's buffers begin on pages, so bursts are aligned as from address 0.
@@ -51,12 +52,15 @@ def simulate(config: Config, words: np.ndarray, memory: MemoryModel | None = Non
     gate_in = dma.throttle_init(memory.stream_stall, in_seed)
     gate_out = dma.throttle_init(memory.stream_stall, out_seed)
     timed = np.zeros(len(_TIMED), np.int64)
-    levels = (config.lanes - 1).bit_length()
-    done = _clock(
-        _packets(config, executed.packets, len(words)), executed.live, len(executed.out), levels,
-        -(-config.wgs * config.filters // 2), drain_depth(config), reads, writes, gate_in, gate_out,
-        timed,
-    )  # fmt: skip
+    if is_zena:
+        done = zena_cycles.run(config, executed, reads, writes, gate_in, gate_out, timed)
+    else:
+        levels = (config.lanes - 1).bit_length()
+        done = _clock(
+            _packets(config, executed.packets, len(words)), executed.live, len(executed.out), levels,
+            -(-config.wgs * config.filters // 2), drain_depth(config), reads, writes, gate_in, gate_out,
+            timed,
+        )  # fmt: skip
     if not done:
         raise DeviceError(f"the cycle model stands still after {timed[0]} cycles")
     counters = {name: min(int(value), COUNTER_MAX) for name, value in zip(_TIMED, timed, strict=True)}

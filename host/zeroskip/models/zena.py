@@ -90,6 +90,8 @@ _ERRORS = {
 def _parse(config: Config, words: np.ndarray, popcounts: np.ndarray) -> tuple[np.ndarray, int]:
     """Packet table and output beats."""
     table, at, out, last = [], 0, 0, False
+    started = np.zeros((config.sub_wgs, config.psums), np.int64)  # work groups whose partial sum some job began
+    open_since = [-1] * config.sub_wgs  # beat of the latest job, while no final one has come after it
     unsent: list[list[tuple[int, int]]] = [[] for _ in range(config.sub_wgs)]  # (first, end) of final jobs' psums
     while at < len(words):
         word = int(words[at])
@@ -135,6 +137,12 @@ def _parse(config: Config, words: np.ndarray, popcounts: np.ndarray) -> tuple[np
                         f"beat {at}: partial sums {head['psum']} to {end - 1} of sub-WG {head['sub_wg']} may not have "
                         f"been sent yet; give this JOB a smaller `undrained` than {head['undrained']}"
                     )
+            begun = started[head["sub_wg"], head["psum"] : end]
+            if head["first"]:
+                np.maximum(begun, head["wgs"], out=begun)
+            elif (begun < head["wgs"]).any():
+                raise InputError(f"beat {at}: adds to partial sums that no JOB flagged first has begun")
+            open_since[head["sub_wg"]] = -1 if head["final"] else at
             row[OUT] = out
             if head["final"]:
                 waiting.append((head["psum"], end))
@@ -148,6 +156,8 @@ def _parse(config: Config, words: np.ndarray, popcounts: np.ndarray) -> tuple[np
         table.append(row)
     if not last:
         raise InputError("the stream does not end with a JOB flagged last")
+    if max(open_since) >= 0:
+        raise InputError(f"beat {max(open_since)}: the last JOB of a sub-WG must be final")
     return np.array(table, np.int64).reshape(-1, 19), out
 
 

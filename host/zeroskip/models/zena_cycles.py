@@ -193,9 +193,11 @@ def _clock(packets, work, ring, sub_wgs, most_beats, out_beats, reads, writes, g
 
         # ---- slots -------------------------------------------------------------------------------
         for s in range(sub_wgs):
-            for h in range(2):
+            for index in range(2):
+                h = (oldest[s] + index) % 2
                 starts = valid[s, h] and drained_count[s] >= target[s, h]
-                if starts and not go[s, h]:
+                # The PEs take jobs in order: a younger one that may go waits for one that may not.
+                if starts and done_at[s, h] == _LATE and (index == 0 or done_at[s, 1 - h] < _LATE):
                     done_at[s, h] = _DONE + _begin(
                         packets[slot_packet[s, h]], work[slot_job[s, h]], now + 2, free[s], end[s], change[s]
                     )

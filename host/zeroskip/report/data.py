@@ -150,7 +150,7 @@ class Report:
         if c.get("engine") == "zena":
             geometry = f"{c.get('wgs')} work groups × {c.get('filters')} PEs, {c.get('weight_w')}-bit weights"
         else:
-            geometry = f"{c.get('lanes')} lanes × {c.get('filters')} filters × {c.get('wgs')} work groups"
+            geometry = f"lanes × filters × work groups {c.get('lanes')} × {c.get('filters')} × {c.get('wgs')}"
             geometry += f", mux {c.get('mux')}"
         return {
             "configuration": f"{c.get('name')}, {c.get('engine')} engine, {c.get('macs')} MACs: {geometry}, "

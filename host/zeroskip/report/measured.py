@@ -66,7 +66,12 @@ def weights_text(info: Mapping[str, Any]) -> str:
         rule = ", ".join(f"{name}: {value}" for name, value in rule.items())
     if "percentile" in rule:
         rule += f" ({info.get('percentile', 0):g} % of the non-zero weights reach at most 7)"
-    text = f"8-bit, scale rule {rule}, one scale per {info.get('per', 'unknown')}"
+    if "budget" in info:
+        text = f"8-bit, scale of every filter chosen for few cycles, at most {info['budget']} lost against max_abs"
+        text += f" per channel (measured on the calibration images: {info['budget_used']:.2f})"
+    else:
+        text = f"8-bit, scale rule {rule}, one scale per {info.get('per', 'unknown')}"
     clip, prune = info.get("clip", 0), info.get("prune", 0)
-    text += f", clipped (Eq. 1) at threshold {clip}" if clip else ", not clipped"
+    if "budget" not in info:
+        text += f", clipped (Eq. 1) at threshold {clip}" if clip else ", not clipped"
     return text + (f", the smallest {prune:.0%} of each layer pruned by the compiler" if prune else "")

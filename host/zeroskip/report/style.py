@@ -21,7 +21,7 @@ h2{margin:28px 0 8px;font-size:18px;font-weight:600}
 .tiles span{color:var(--soft);font-size:13.5px;line-height:1.35;display:block}
 .scroll{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:10px}
 table{border-collapse:collapse;width:100%;font-size:13px;font-variant-numeric:tabular-nums}
-th,td{padding:7px 8px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
+th,td{padding:7px 6px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
 thead th{font-weight:550;color:var(--soft);line-height:1.2;padding-bottom:4px}
 thead tr:first-child th{border-bottom:0}thead th[colspan]:not([colspan="1"]){text-align:center;color:var(--text)}
 tbody th,thead th:first-child{text-align:left;position:sticky;left:0;background:var(--card);font-weight:600}

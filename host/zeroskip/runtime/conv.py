@@ -15,7 +15,7 @@ from .tiling import View
 _PROGRAM_BEATS = 1 << 22
 """A batch is run in shares whose programs take at most this many beats each (but at least one image)."""
 
-_STREAMS = {"trident": stream, "zena": zena_stream}
+STREAMS = {"trident": stream, "zena": zena_stream}
 """Engine -> the module that makes its packet streams and reads its sums."""
 
 
@@ -78,7 +78,7 @@ def _run(device, plan: ConvPlan, x: np.ndarray, act_format: int, zero_point: int
     """Sums, or with ``finish`` results, and counters.  x: int16 without zero point, or uint8 with it."""
     dtype = np.int32 if finish is None else finish.quant.dtype
     found = np.zeros((len(x), plan.weights.shape[0], *plan.output_size(*x.shape[2:])), dtype)
-    counters, engine = None, _STREAMS[plan.config.engine]
+    counters, engine = None, STREAMS[plan.config.engine]
     compress = getattr(device, "compress", False)
     options, execute = {}, {}
     if finish is not None:
@@ -189,7 +189,7 @@ def programs(plan: ConvPlan, shape: tuple[int, ...], act_format: int, finish: bo
         view = plan.view(images, height, width)
         pixels, count = _pixel_map(plan, view, images, height, width)
         blocks = sum(blocks_of(plan))
-        engine = _STREAMS[plan.config.engine]
+        engine = STREAMS[plan.config.engine]
         options = {"finish": True} if finish else {}
         tiles = [engine.tile_of(plan, part, view, act_format) for part in plan.parts]
         built = tuple(
@@ -265,7 +265,7 @@ def _pixel_map(plan: ConvPlan, view: View, images: int, height: int, width: int)
 def _share(plan: ConvPlan, shape: tuple[int, ...], act_format: int) -> int:
     """Images to run at a time."""
     images, _, height, width = shape
-    engine = _STREAMS[plan.config.engine]
+    engine = STREAMS[plan.config.engine]
 
     def largest(count: int) -> int:
         view = plan.view(count, height, width)

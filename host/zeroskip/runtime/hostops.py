@@ -75,23 +75,30 @@ class Quant:
         return ((q.astype(np.float64) - self.zero_point) * self.scale).astype(np.float32)
 
 
-def fixed_point(factor: float) -> tuple[int, int]:
-    """A positive real factor as ``multiplier / 2**shift``.
+def fixed_points(factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positive real factors as ``multiplier / 2**shift``.
 
     Returns:
-        multiplier below 2**31 (31 significant bits unless the factor is below 2**-32) and shift, 1 to 62.
+        int64 arrays: multiplier below 2**31 (31 significant bits unless the factor is below 2**-32) and
+        shift, 1 to 62.
 
     Raises:
-        ValueError: the factor is not positive and finite, or is 2**30 or more.
+        ValueError: a factor is not positive and finite, or is 2**30 or more.
     """
-    if not (math.isfinite(factor) and 0 < factor < 2**30):
-        raise ValueError(f"a rescaling factor of {factor}; accepted: above 0 and below 2**30")
-    exponent = math.frexp(factor)[1]
-    shift = min(31 - exponent, MAX_SHIFT)
-    multiplier = round(math.ldexp(factor, shift))
-    if multiplier == 2**31:
-        return 2**30, shift - 1
-    return multiplier, shift
+    factors = np.asarray(factors, np.float64)
+    bad = ~((factors > 0) & (factors < 2**30))  # and what is not a number
+    if bad.any():
+        raise ValueError(f"a rescaling factor of {factors[bad].flat[0]}; accepted: above 0 and below 2**30")
+    shift = np.minimum(31 - np.frexp(factors)[1], MAX_SHIFT).astype(np.int64)
+    multiplier = np.rint(np.ldexp(factors, shift)).astype(np.int64)
+    full = multiplier == 2**31
+    return np.where(full, 2**30, multiplier), np.where(full, shift - 1, shift)
+
+
+def fixed_point(factor: float) -> tuple[int, int]:
+    """One factor; see :func:`fixed_points`."""
+    multiplier, shift = fixed_points(np.array(factor))
+    return int(multiplier), int(shift)
 
 
 def requantise(sums, multiplier, shift, quant: Quant, low: int | None = None, high: int | None = None) -> np.ndarray:

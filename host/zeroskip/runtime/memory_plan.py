@@ -13,6 +13,7 @@ from ..hardware.packets import FORMAT_S16, FORMAT_U8
 from . import conv
 from .network import Model
 from .nodes import Node, Tensor
+from .program import Part
 from .tiling import RATE
 
 BOUNDS = ("compute", "input", "output")
@@ -32,7 +33,7 @@ class LayerPlan:
         steps: schedule steps of the longest run.
         transfers: DMA transfers each way.
         bytes_in, bytes_out: moved by them.
-        compute_cycles: steps times pixels, no step skipped for its activations.
+        compute_cycles: steps times pixels, no step skipped for its activations (zena: as its scheduler expects).
         input_cycles, output_cycles: of the two streams at the memory's rate.
         cycles: what the model that chose the tiles expects.
     """
@@ -70,11 +71,11 @@ def _layer(node: Node, x: Tensor) -> LayerPlan:
     act_format = FORMAT_S16 if x.quant.dtype == "int16" else FORMAT_U8
     image = conv.column_image(plan, np.zeros(shape, np.int16), act_format, 0)
     programs = conv.programs(plan, shape, act_format)
-    engine = conv.engine_of(plan)
+    engine = conv.STREAMS[config.engine]
     moved = [(len(words), out) for program in programs for words, out in engine.transfers(plan, program, image, 0)]
     beats_in, beats_out = (sum(beats) for beats in zip(*moved, strict=True))
     tiles = [program.tile for program in programs]
-    runs = [part.steps if config.engine == "trident" else part.chunks for part in plan.parts]
+    runs = [part.steps if isinstance(part, Part) else part.chunks for part in plan.parts]
     return LayerPlan(
         name=node.name,
         op=node.label,
@@ -87,8 +88,13 @@ def _layer(node: Node, x: Tensor) -> LayerPlan:
         transfers=len(moved),
         bytes_in=8 * beats_in,
         bytes_out=8 * beats_out,
-        compute_cycles=conv.expected(plan, 1, *shape[2:], act_format)["step_cycles"],
+        compute_cycles=sum(_per_pixel(program.part) * program.pixel_groups for program in programs),
         input_cycles=beats_in * RATE,
         output_cycles=beats_out * RATE,
         cycles=sum(tile.cycles for tile in tiles),
     )
+
+
+def _per_pixel(part) -> float:
+    """Cycles of all runs (or jobs) of a part for one pixel of every work group."""
+    return float((part.steps if isinstance(part, Part) else part.busy).sum())

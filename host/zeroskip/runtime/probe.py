@@ -146,7 +146,7 @@ def random_steps(config: Config, seed: int, runs: int = 4) -> Probe:
     for index in range(runs):
         page = index % 2
         most = min(config.steps, 24)
-        steps = [_random_step(config, rng, half // 4) for _ in range(int(rng.integers(1, most + 1)))]
+        steps = [random_step(config, rng, half // 4) for _ in range(int(rng.integers(1, most + 1)))]
         size = (int(rng.integers(1, 4)), int(rng.integers(1, 5)))
         pitch = (int(rng.integers(half // 16)), int(rng.integers(half // 32 + 1)))
         header = {"base": page * half, "page": page, "skip": int(rng.integers(2)), "last": int(index == runs - 1)}
@@ -154,7 +154,7 @@ def random_steps(config: Config, seed: int, runs: int = 4) -> Probe:
     return probe
 
 
-def _random_step(config: Config, rng: np.random.Generator, reach: int) -> dict[str, int]:
+def random_step(config: Config, rng: np.random.Generator, reach: int) -> dict[str, int]:
     """A step whose referenced slots lie in different banks and whose lanes use only those."""
     step: dict[str, int] = {}
     refs = rng.random(config.window) < 0.7

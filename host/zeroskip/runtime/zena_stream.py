@@ -20,7 +20,7 @@ from .modes import skips
 from .program import FINAL, FIRST, ConvPlan, JobPart, blocks_of, present_channels
 from .stream import header, sources
 from .tiling import DMA_LIMIT, Tile, View
-from .zena_tiling import Load, choose_tile
+from .zena_tiling import Load, choose_tile, doubled_sums
 
 _BEATS = DMA_LIMIT // 8
 _WAIT_NOT = 15  # JOB.undrained: no wait
@@ -34,6 +34,7 @@ class Program:
         jobs: uint64, packets of one tile group's jobs, one after the other, with what depends on the group zero.
         length: int64 (J,), beats of each.
         follow, start: int64 (J,), columns of the next channel tile that stand behind each job, and the first of them.
+        doubled: consecutive passes use different partial sums.
         source: int32 (rectangles, tile.size), column of the input image at every address, for block 0 of a tile.
         spans: tile groups of each transfer: (first, end).
     """
@@ -45,6 +46,7 @@ class Program:
     length: np.ndarray
     follow: np.ndarray
     start: np.ndarray
+    doubled: bool
     source: np.ndarray
     spans: tuple[tuple[int, int], ...]
 
@@ -53,6 +55,7 @@ def load_of(config: Config, part: JobPart, mode: str) -> Load:
     """What the part's jobs ask of the engine."""
     return Load(
         tiles=len(part.tiles),
+        passes=int(part.turn[-1]) + 1,
         busy=float(part.busy[0]),
         jobs=float(np.bincount(part.sub_wg).max()),
         beats=float(part.words.size + (2 + -(-part.chunks // 4)).sum()),
@@ -86,7 +89,8 @@ def build(
         InputError: a tile exceeds what one DMA transfer can move.
     """
     config = plan.config
-    jobs, length = _job_packets(plan, part, view, tile)
+    doubled = bool(doubled_sums(config, part.rounds, tile.height * tile.width))
+    jobs, length = _job_packets(plan, part, view, tile, doubled)
     follow = _follow(config, part, tile)
     at_once = min(
         tile.groups, _BEATS // _group_beats(config, part, tile), _BEATS // _sum_beats(config, part, tile, config.wgs)
@@ -98,7 +102,7 @@ def build(
     until = np.cumsum(follow)
     start = until - follow - (until - follow)[first]
     source = sources(part, view, tile, pixels, image)
-    return Program(part, view, tile, jobs, length, follow, start, source, tuple(pairwise(bounds)))
+    return Program(part, view, tile, jobs, length, follow, start, doubled, source, tuple(pairwise(bounds)))
 
 
 def _sum_beats(config: Config, part: JobPart, tile: Tile, wgs):
@@ -107,8 +111,8 @@ def _sum_beats(config: Config, part: JobPart, tile: Tile, wgs):
     return finals * tile.height * tile.width * config.sub_filters * -(-wgs // 2)
 
 
-def _job_packets(plan: ConvPlan, part: JobPart, view: View, tile: Tile) -> tuple[np.ndarray, np.ndarray]:
-    config, pixels = plan.config, tile.height * tile.width
+def _job_packets(plan: ConvPlan, part: JobPart, view: View, tile: Tile, doubled: bool) -> tuple[np.ndarray, np.ndarray]:
+    config = plan.config
     beats = part.beats.astype(np.int64)
     offset_beats = -(-part.chunks // LANES)
     length = 2 + offset_beats + beats
@@ -116,8 +120,8 @@ def _job_packets(plan: ConvPlan, part: JobPart, view: View, tile: Tile) -> tuple
     words = np.zeros(length.sum(), np.uint64)
     words[at] = header(
         JOB_HEADER_0, kind=KIND_JOB, page=0, first=part.flags & FIRST, last=0, final=(part.flags & FINAL) // FINAL,
-        wgs=0, chunks=part.chunks, sub_wg=part.sub_wg, relu=0, undrained=_undrained(config, part),
-        psum=part.slot * pixels, base=0,
+        wgs=0, chunks=part.chunks, sub_wg=part.sub_wg, relu=0, undrained=_undrained(config, part, doubled), psum=0,
+        base=0,
     )  # fmt: skip
     dx, dy = view.stride[1] * part.layout.step, view.stride[0] * tile.pitch
     words[at + 1] = header(
@@ -139,17 +143,23 @@ def _within(counts: np.ndarray) -> np.ndarray:
     return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
-def _undrained(config: Config, part: JobPart) -> np.ndarray:
+def _undrained(config: Config, part: JobPart, doubled: bool) -> np.ndarray:
     """How many final jobs of its sub-WG may still be unsent when a job starts that reuses their partial sums' place."""
     final = part.flags & FINAL != 0
+    passes, jobs = int(part.turn[-1]) + 1, np.arange(len(final))
+    # Final jobs of each pass and sub-WG; those before a job in its pass; the rank of the one with a slot.
     mine = part.sub_wg == np.arange(config.sub_wgs)[:, None]  # (S, J)
-    before = np.cumsum(mine & final, axis=1) - (mine & final)
-    rank = np.zeros((config.sub_wgs, part.rounds), np.int64)
-    rank[part.sub_wg[final], part.slot[final]] = before[part.sub_wg[final], np.flatnonzero(final)]
-    finals = np.count_nonzero(mine & final, axis=1)[part.sub_wg]
-    # Those partial sums were sent last in the tile group before, by the final job of rank `latest`.
-    latest = rank[part.sub_wg, part.slot]
-    allowed = finals - 1 - latest + before[part.sub_wg, np.arange(len(final))]
+    count = np.zeros((passes, config.sub_wgs), np.int64)
+    np.add.at(count, (part.turn[final], part.sub_wg[final]), 1)
+    until = np.append(np.zeros((1, config.sub_wgs), np.int64), np.cumsum(count, axis=0), axis=0)
+    before = (np.cumsum(mine & final, axis=1) - (mine & final))[part.sub_wg, jobs] - until[part.turn, part.sub_wg]
+    rank = np.repeat(count[:, :, None], part.rounds, axis=2) - 1  # where a pass has no such slot: its last
+    rank[part.turn[final], part.sub_wg[final], part.slot[final]] = before[final]
+    # The place was used last in the pass before, or the one before that; a tile group follows the other.
+    last = (part.turn - (2 if doubled else 1)) % passes
+    allowed = count[last, part.sub_wg] - 1 - rank[last, part.sub_wg, part.slot] + before
+    if doubled:
+        allowed += count[(part.turn - 1) % passes, part.sub_wg]
     return np.where(part.flags & FIRST, np.minimum(allowed, _WAIT_NOT), _WAIT_NOT)
 
 
@@ -213,10 +223,13 @@ def _transfer(plan, program, values, present, blocks, first, end) -> tuple[np.nd
     stream[at[:, owner, 0] + _within(program.length)] = program.jobs
     last = np.zeros(sequence.shape, np.int64)
     last[-1, -1] = 1
+    slot = np.broadcast_to(part.slot, sequence.shape)
+    if program.doubled:
+        slot = slot + (np.arange(groups)[:, None] * (part.turn[-1] + 1) + part.turn) % 2 * part.rounds
     # What is the same for all groups is already there.
     stream[at[:, :, 0]] |= header(
         JOB_HEADER_0, kind=0, page=page, first=0, last=last, final=0, wgs=wgs[:, None], chunks=0, sub_wg=0, relu=0,
-        undrained=0, psum=0, base=page * (config.columns // 2),
+        undrained=0, psum=slot * (tile.height * tile.width), base=page * (config.columns // 2),
     )  # fmt: skip
     stream[np.repeat(np.append(0, at[group, job, 1]), beats) + _within(beats)] = acts
     return stream, int(_sum_beats(config, part, tile, wgs).sum())

@@ -1,0 +1,265 @@
+"""Writes docs/results/networks.md: whole trained networks, their accuracy under every scale rule, and their cycles.
+
+    make networks                                    # once: the packages the networks come in
+    python host/benchmarks/results_networks.py       # about five minutes on two cores
+
+Every figure is computed here; integer results are those of the golden model, cycles those of the exact cycle
+model, and for the small networks also of the Verilated RTL.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import resource
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY / "tests" / "networks"))
+
+import pictures  # noqa: E402
+import zoo  # noqa: E402
+
+import zeroskip  # noqa: E402
+from zeroskip.compiler.budget import sqnr  # noqa: E402
+from zeroskip.compiler.network import reschedule  # noqa: E402
+from zeroskip.compiler.onnx_import import import_onnx  # noqa: E402
+from zeroskip.files import write_atomic  # noqa: E402
+from zeroskip.runtime.program import weight_kinds  # noqa: E402
+
+PAGE = REPOSITORY / "docs" / "results" / "networks.md"
+CONFIG = "z2"
+
+PLAIN = {"scale_rule": "max_abs", "per": "channel"}
+VARIANTS = {
+    "max_abs per channel (plain 8-bit)": PLAIN,
+    "max_abs per tensor": {"scale_rule": "max_abs"},
+    "power_of_two per channel": {"scale_rule": "power_of_two", "per": "channel"},
+    "percentile 97 per tensor": {},
+    "percentile 97 per channel": {"per": "channel"},
+    "budget 3 dB": {"budget": 3},
+    "budget 6 dB": {"budget": 6},
+    "half pruned, plain": {**PLAIN, "prune": 0.5},
+    "half pruned, budget 6 dB": {"budget": 6, "prune": 0.5},
+}
+SCHEDULES = (("dense", False), ("zero_skip", False), ("combined", False), ("combined", True))
+BIG = ("EfficientNet-Lite0", "MobileNetV2", "thin ResNet-50")
+SMALL = ("mnist-conv", "digit-recognizer", "demo")
+DETAILED = "budget 6 dB"
+"""The variant whose cycles are shown for every layer and every schedule."""
+
+
+class Measured:
+    """One network under all variants."""
+
+    def __init__(self, name: str) -> None:
+        self.network = zoo.NETWORKS[name]
+        self.onnx, self.images = self.network.model(), self.network.pictures()
+        graph = import_onnx(self.onnx)
+        test = self.images.test
+        self.float = np.concatenate([graph.run(test[i : i + graph.batch]) for i in range(0, len(test), graph.batch)])
+        self.macs = sum(
+            node.weight[0].size * int(np.prod(graph.shapes[node.output])) for node in graph.nodes if node.op == "conv"
+        )
+        self.models, self.seconds = {}, {}
+
+    def compile(self, label: str):
+        if label not in self.models:
+            start = time.perf_counter()
+            self.models[label] = zeroskip.compile(self.onnx, CONFIG, self.images.calibration, **VARIANTS[label])
+            self.seconds[label] = time.perf_counter() - start
+            print(f"{self.network.name}, {label}: compiled in {self.seconds[label]:.1f} s", file=sys.stderr)
+        return self.models[label]
+
+    def quality(self, outputs: np.ndarray) -> list[str]:
+        """Cells of a table: how good outputs are."""
+        exact = self.float.reshape(len(outputs), -1)
+        found = outputs.reshape(exact.shape)
+        cells = []
+        if self.network.name == "EfficientNet-Lite0":
+            labels = self.images.labels
+            right = [pictures.accuracy(found[part], labels[part]) for part in (slice(20), slice(20, None))]
+            cells = [f"{20 * right[0]:.0f} of 20", f"{3 * right[1]:.0f} of 3"]
+        elif self.images.labels is not None:
+            cells = [f"{100 * pictures.accuracy(found, self.images.labels):.1f} %"]
+        elif self.network.name == "thin ResNet-50":
+            change = np.abs(found - exact)
+            cells = [f"{change.max():.5f}", f"{change.mean():.5f}"]
+        else:
+            norms = np.linalg.norm(found, axis=1) * np.linalg.norm(exact, axis=1)
+            cosine = (found * exact).sum(axis=1) / norms
+            cells = [f"{cosine.mean():.4f}", f"{cosine.min():.4f}"]
+        ratio = sqnr(exact, found)
+        return [*cells, "∞" if np.isinf(ratio) else f"{ratio:.1f}"]
+
+    @property
+    def quality_heads(self) -> list[str]:
+        if self.network.name == "EfficientNet-Lite0":
+            return ["foolbox, top-1", "scikit-image, top-1", "SQNR dB"]
+        if self.images.labels is not None:
+            return ["accuracy", "SQNR dB"]
+        if self.network.name == "thin ResNet-50":
+            return ["largest difference", "mean difference", "SQNR dB"]
+        return ["cosine, mean", "cosine, smallest", "SQNR dB"]
+
+
+def kinds(model) -> list[str]:
+    """Percent of all weights that are zero, non-outlier, outlier."""
+    weights = np.concatenate([layer.plan.weights.ravel() for layer in model.layers])
+    return [f"{100 * share:.1f}" for share in weight_kinds(weights).values()]
+
+
+def run(model, images: np.ndarray, device: str = "model"):
+    with zeroskip.open_device(device, model.config) as opened:
+        return model.run(opened, images)
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def variants(measured: Measured, batch: int) -> str:
+    """Accuracy, kinds of weights and cycles under every variant."""
+    images = measured.images.test[:batch]
+    rows = [["float", *measured.quality(measured.float), "", "", "", "", "", ""]]
+    for label in VARIANTS:
+        model = measured.compile(label)
+        outputs = model.reference(measured.images.test)
+        dense = run(reschedule(model, mode="dense", activation_skip=False), images)
+        result = run(model, images)
+        if not np.array_equal(result.outputs, outputs[:batch]):
+            raise SystemExit(f"{measured.network.name}, {label}: the model device differs from the reference")
+        speed = [f"{result.cycles:,}", f"{dense.cycles / result.cycles:.2f}"]
+        plain = speed if label == next(iter(VARIANTS)) else None
+        if plain:
+            measured.plain_cycles = result.cycles
+        speed.append(f"{measured.plain_cycles / result.cycles:.2f}")
+        rows.append([label, *measured.quality(outputs), *kinds(model), *speed])
+    head = ["weights", *measured.quality_heads, "zero %", "non-outlier %", "outlier %", "cycles", "over dense"]
+    return table([*head, "over plain"], rows)
+
+
+def layers(measured: Measured, batch: int) -> str:
+    """Cycles of every layer under every schedule."""
+    model = measured.compile(DETAILED)
+    results = [
+        run(reschedule(model, mode=mode, activation_skip=skip), measured.images.test[:batch])
+        for mode, skip in SCHEDULES
+    ]
+    rows = []
+    for found in zip(*(result.layers for result in results), strict=True):
+        shares = [f"{100 * getattr(found[0], name):.0f}" for name in ("zero", "non_outlier", "outlier", "act_zeros")]
+        cycles = [layer.counters.cycles for layer in found]
+        ratio = model.info["layers"][found[0].name]["sqnr_db"]
+        rows.append(
+            [found[0].name.lstrip("/_"), found[0].shape, *shares, "" if ratio is None else f"{ratio:.0f}"]
+            + [f"{value:,}" for value in cycles] + [f"{cycles[0] / cycles[-1]:.2f}"]
+        )  # fmt: skip
+    total = [result.cycles for result in results]
+    rows.append(["**total**", *[""] * 6, *(f"{value:,}" for value in total), f"{total[0] / total[-1]:.2f}"])
+    head = ["layer", "shape", "zero %", "non-outlier %", "outlier %", "activation zeros %", "SQNR dB"]
+    return table([*head, "dense", "zero-skip", "combined", "+ activation skip", "speed-up"], rows)
+
+
+def through_rtl(name: str, images: int) -> list[str]:
+    """A small network on the Verilated RTL of the smallest build, against model and reference."""
+    network = zoo.NETWORKS[name]
+    data = network.pictures()
+    model = zeroskip.compile(network.model(), "tiny", data.calibration, budget=6)
+    some = data.test[:images]
+    rtl, modelled = run(model, some, "sim"), run(model, some)
+    equal = np.array_equal(rtl.outputs, model.reference(some))
+    same = [a.counters for a in rtl.layers] == [b.counters for b in modelled.layers]
+    if not (equal and same):
+        raise SystemExit(f"{name}: RTL, cycle model and reference differ")
+    return [name, str(images), f"{rtl.cycles:,}", "equal", "equal"]
+
+
+TEXT = """\
+# Whole networks
+
+Trained networks out of Python packages, from ONNX to integer results. Regenerate this page:
+
+    make networks                                 # the packages they come in
+    python host/benchmarks/results_networks.py    # about five minutes on two cores
+
+Conditions, unless a table says otherwise:
+
+* configuration `z2` ({macs} MACs: 8 lanes, 1 filter, 16 work groups, mux 8), default memory model (read latency 40
+  cycles, 960 of 1024 beats), sums leaving as 32-bit numbers;
+* cycles: the exact cycle model (`tests/rtl` holds it to the RTL), schedule combined with activation skip, all transfers
+  and stalls included, {batch};
+* *over dense*: cycles of the dense schedule of the same weights on the same hardware, data and memory, over cycles;
+  *over plain*: cycles with plain 8-bit weights, same schedule, over cycles;
+* activations 8 bits, scales from 16 photographs (100 digits) that are not among the test images; biases corrected for
+  the mean error of the weights; *SQNR*: power of the float output over power of the difference, test images;
+* the scale rules are those of [numerics](../numerics.md#weights). *budget*: every filter has its own rule, for the
+  fewest cycles at the stated loss of output SQNR against plain 8-bit, measured on the calibration images
+  ([how](../numerics.md#scales-chosen-against-accuracy)). *half pruned*: half the weights of every layer set to zero by
+  magnitude at compile time, without training.
+
+Why speed-ups differ: a layer only gains while it is bound by computing. Depthwise layers use few lanes, expanding 1x1
+layers wait for their sums to leave, matrix products for their weights to arrive; `zeroskip info MODEL.zsk` says which.
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=PAGE)
+    arguments = parser.parse_args()
+    if missing := {package for network in zoo.NETWORKS.values() for package in network.missing}:
+        raise SystemExit(f"not installed: {', '.join(sorted(missing))}; run: make networks")
+    batch = {name: 1 for name in BIG} | {name: 8 for name in SMALL}
+    text = [TEXT.format(macs=128, batch="one image (the small networks: 8 images)")]
+    for name in (*BIG, *SMALL):
+        measured = Measured(name)
+        text.append(f"\n## {name}\n\n{TITLES[name]} {measured.macs / 1e6:,.1f} M MACs per image.\n")
+        text.append(variants(measured, batch[name]))
+        if name in BIG:
+            opened = f"\n<details><summary>Every layer, {DETAILED}</summary>\n\n"
+            text.append(opened + layers(measured, batch[name]) + "\n</details>\n")
+        if name == BIG[0]:
+            text.append(timing(measured))
+    rows = [through_rtl(name, 2) for name in SMALL]
+    text.append("\n## Through the Verilated RTL\n\nConfiguration `tiny`, budget 6 dB, combined with activation skip.\n")
+    text.append(table(["network", "images", "cycles", "outputs against reference", "counters against model"], rows))
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(arguments.output, "\n".join(text))
+    print(arguments.output)
+
+
+TITLES = {
+    "EfficientNet-Lite0": "ImageNet classifier, depthwise, ReLU6. foolbox's 20 images and scikit-image's cat, coffee and "
+    "rocket; of the budget rows at most one of the 20 may be lost against plain 8-bit.",
+    "MobileNetV2": "ImageNet backbone, depthwise, ReLU6; cosine similarity of the 1,280-element embedding to float, 23 "
+    "photographs.",
+    "thin ResNet-50": "The one pure-ReLU ResNet-50 shape (53 convolutions, half the channels); NHWC graph with batch "
+    "normalisation as Sub, Mul, Add, folded. Difference of its output probability to float, 23 ordinary photographs.",
+    "mnist-conv": "5x5 convolutions; 1,000 MNIST digits.",
+    "digit-recognizer": "3x3 convolutions and a large matrix product; 1,000 MNIST digits.",
+    "demo": "The VGG-6 that comes with zeroskip, already pruned by its training; 1,000 digits.",
+}
+
+
+def timing(measured: Measured) -> str:
+    """What compiling and running takes on the machine that writes the page."""
+    model = measured.models[DETAILED]
+    start = time.perf_counter()
+    run(model, measured.images.test[:1])
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return (
+        f"\nOn {platform.machine()}, 2 cores: compiled with a budget in {measured.seconds[DETAILED]:.0f} s (plain: "
+        f"{measured.seconds['max_abs per channel (plain 8-bit)']:.0f} s); one image through the cycle model, integer "
+        f"results and exact counters of {len(model.layers)} layers, in {seconds:.1f} s; peak memory of all of this "
+        f"{peak:.1f} GB.\n"
+    )
+
+
+if __name__ == "__main__":
+    main()

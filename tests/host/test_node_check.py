@@ -1,0 +1,99 @@
+"""No node of a file reaches the interpreter unless it fits its tensors."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import zeroskip
+from onnx_models import f32
+from quantised_models import many_operators
+from test_import_fuzz import nhwc_network
+from zeroskip.runtime import zsk
+from zeroskip.runtime.hostops import Quant
+from zeroskip.runtime.node_check import check
+from zeroskip.runtime.nodes import Tensor
+
+
+@pytest.fixture(scope="module")
+def models():
+    rng = np.random.default_rng(0)
+    images = [f32(rng, 4, 3, 12, 12), f32(rng, 4, 8, 8, 3)]
+    return [
+        zeroskip.compile(data(rng), "tiny", x) for data, x in zip((many_operators, nhwc_network), images, strict=True)
+    ]
+
+
+def find(models, op):
+    return next((model, node) for model in models for node in model.nodes if node.op == op)
+
+
+def change(node, key, value):
+    """A node with one attribute or array changed; ``value`` may be a function of what is there."""
+    fields = "attrs" if key in node.attrs else "arrays"
+    there = getattr(node, fields)
+    value = value(there[key].copy()) if callable(value) else value
+    return dataclasses.replace(node, **{fields: {**there, key: value}})
+
+
+def set_first(value):
+    def setter(array):
+        array.flat[0] = value
+        return array
+
+    return setter
+
+
+CHANGES = [
+    ("add", "shift", 0), ("add", "shift", 63), ("add", "low", -1), ("add", "multiplier", lambda m: m[:1]),
+    ("mul", "multiplier", set_first(-1)), ("mul", "shift", set_first(0)), ("mul", "multiplier", lambda m: m.astype(np.int64)),
+    ("concat", "axis", 3), ("concat", "axis", -1), ("concat", "axis", 1), ("concat", "shift", lambda s: s[:1]),
+    ("table", "table", lambda t: t[:, 1:]), ("table", "table", lambda t: t.astype(np.int64)),
+    ("table", "table", lambda t: np.repeat(t, 2, axis=0)), ("table", "table", lambda t: t[0]),
+    ("resize", "rows", set_first(6)), ("resize", "rows", set_first(-1)), ("resize", "columns", lambda c: c[:2]),
+    ("resize", "columns", lambda c: c + 2049), ("resize", "rows", lambda r: r[:, :1]),
+    ("pad", "padding", (0, 0, -1, 0, 0, 1)), ("pad", "padding", (0, 0)), ("pad", "padding", (0, 0, 2**40, 0, 0, 0)),
+    ("slice", "step", (0, 1, 1)), ("slice", "start", (9, 0, 0)), ("slice", "stop", (-2, 1, 1)), ("slice", "start", ()),
+    ("transpose", "perm", (0, 0, 1)), ("transpose", "perm", (0, 1)), ("transpose", "perm", "021"),
+    ("reshape", "shape", (1, 2)), ("softmax", "axis", 1), ("softmax", "axis", True), ("max_pool", "stride", (0, 1)),
+    ("clip", "low", 256),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("op", "key", "value"), CHANGES)
+def test_what_does_not_fit_is_refused(models, op, key, value):
+    if op == "clip":
+        model = models[0]
+        node = dataclasses.replace(
+            find(models, "add")[1], op="clip", inputs=(model.input,), output=model.input, arrays={}
+        )
+        node = dataclasses.replace(node, attrs={"low": 0, "high": 255})
+    else:
+        model, node = find(models, op)
+    check(node, model.tensors)
+    with pytest.raises((ValueError, TypeError)):
+        check(change(node, key, value), model.tensors)
+
+
+def test_integer_softmax_is_checked():
+    quant = Quant(0.1)
+    tensors = {"x": Tensor((5,), quant), "y": Tensor((5,), Quant(1 / 255))}
+    table, levels = np.full(256, 2**22, np.int32), np.array([2**24], np.int64)
+    fields = {"op": "integer_softmax", "name": "s", "label": "Softmax", "inputs": ("x",), "output": "y"}
+    node = zsk.Node(**fields, attrs={"axis": 0}, arrays={"table": table, "levels": levels})
+    check(node, tensors)
+    for key, value in (
+        ("table", table[1:]), ("table", set_first(0)), ("table", set_first(-1)), ("table", table + 1), ("axis", 1),
+        ("levels", levels * 0), ("levels", levels << 20), ("levels", np.array([1, 1])),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=r"table|exponentials|axis|levels"):
+            check(change(node, key, value), tensors)
+
+
+def test_every_operator_survives_a_file(models):
+    rng = np.random.default_rng(1)
+    for model in models:
+        images = f32(rng, 2, *model.input_shape)
+        again = zsk.loads(zsk.dumps(model))
+        assert (again.reference(images) == model.reference(images)).all()
+        assert zsk.dumps(again) == zsk.dumps(model)

@@ -1,0 +1,95 @@
+"""The vendor-free board design, simulated with a behavioural processing system, by the same host code as ever."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import zeroskip as zs
+from random_stream import random_stream
+from zeroskip.devices import MemoryModel, open_device
+from zeroskip.errors import DeviceError, InputError
+from zeroskip.hardware import netlist
+from zeroskip.hardware.config import BUILTIN
+from zeroskip.hardware.verilog import include_folder, rtl_folder
+from zeroskip.models.cycles import simulate
+from zeroskip.models.reference import conv2d
+
+TINY = BUILTIN["tiny"]
+MEMORIES = {"default": MemoryModel(), "stalls": MemoryModel(stall=120, seed=7), "slow": MemoryModel(300, 77, 150)}
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_random_streams_through_gp0_and_hp0(memory):
+    """Sums and counters as of the engine and DMA alone: the bridges cost the engine no cycle."""
+    with open_device("sim", TINY, memory=MEMORIES[memory], top="board") as device:
+        for seed in range(8):
+            words, beats = random_stream(TINY, seed)
+            sums, counters = device.execute(words, beats)
+            expected, modelled = simulate(TINY, words, MEMORIES[memory])
+            np.testing.assert_array_equal(sums, expected, err_msg=f"seed {seed}")
+            assert counters == modelled, f"seed {seed}"
+
+
+def test_convolution_is_exact():
+    rng = np.random.default_rng(5)
+    x = rng.integers(-255, 256, (2, 12, 9, 9)).astype(np.int16)
+    w = rng.integers(-127, 128, (10, 12, 3, 3)).astype(np.int8)
+    with open_device("sim", TINY, top="board") as device:
+        sums, counters = zs.conv2d(device, x, w, stride=(1, 1), padding=(1, 1, 1, 1))
+    np.testing.assert_array_equal(sums, conv2d(x, w, (1, 1), (1, 1, 1, 1)))
+    assert counters.cycles > 0
+
+
+def test_wrong_configuration_and_memory_errors_are_seen_through_the_bridges():
+    with open_device("sim", TINY, top="board") as device:
+        words, beats = random_stream(TINY, 1)
+        channel = device.overlay.axi_dma_0
+        channel.mmio.write(0x18, 0xF000_0000)  # no memory there
+        channel.mmio.write(0x28, 64)
+        for _ in range(100):
+            status = channel.mmio.read(0x04)
+        assert status & 0x40, f"DMASR 0x{status:08X}: no decode error from HP0"
+        device.reset()
+        sums, _ = device.execute(words, beats)
+        np.testing.assert_array_equal(sums, simulate(TINY, words, MemoryModel())[0])
+        with pytest.raises(DeviceError, match="bus error: nothing at address"):
+            device.overlay.device.read_registers(0x4300_0000, 4)
+
+
+def test_options():
+    with pytest.raises(InputError, match="top 'roof'; accepted: core, board"):
+        open_device("sim", top="roof")
+    with pytest.raises(InputError, match="has no option top"):
+        open_device("model", top="board")
+    with pytest.raises(InputError, match="stream_stall = 0"):
+        open_device("sim", top="board", memory=MemoryModel(stream_stall=3))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_bridge_to_the_registers(tmp_path, seed):
+    """Bursts, IDs, strobes, answers and addresses, against two register blocks."""
+    folder, bench = rtl_folder(), Path(__file__).with_name("axi3_axil_bridge_tb.v")
+    files = [bench, folder / "board/axi3_axil_bridge.v", folder / "common/axil_slave.v"]
+    program = tmp_path / "bench"
+    command = ["iverilog", "-g2012", f"-DSEED={seed}", f"-I{include_folder()}", "-o", program, *files]
+    subprocess.run(command, check=True)
+    said = subprocess.run(["vvp", "-n", program], check=True, capture_output=True, text=True).stdout
+    found = re.search(r"(\d+) accesses, 0 errors", said)
+    assert found and int(found[1]) > 5000, said
+
+
+def test_the_simulated_processing_system_is_the_primitive():
+    """Every port that is connected exists on the real one, with the same direction and width."""
+    text = (rtl_folder() / "sim/PS7.v").read_text()
+    ours = {
+        name: (direction, int(high or 0) + 1)
+        for direction, high, name in re.findall(r"^ +(input|output) +wire +(?:\[(\d+):0\] +)?(\w+)", text, re.MULTILINE)
+    }
+    real = netlist.primitive_ports("PS7")
+    assert len(ours) > 60
+    assert ours == {name: real.get(name) for name in ours}
