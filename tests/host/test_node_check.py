@@ -46,11 +46,12 @@ def set_first(value):
 
 CHANGES = [
     ("add", "shift", 0), ("add", "shift", 63), ("add", "low", -1), ("add", "multiplier", lambda m: m[:1]),
-    ("mul", "multiplier", set_first(-1)), ("mul", "shift", set_first(0)), ("mul", "multiplier", lambda m: m.astype(np.int64)),
+    ("mul", "multiplier", set_first(-1)), ("mul", "shift", set_first(0)),
+    ("mul", "multiplier", lambda m: m.astype(np.int64)),
     ("concat", "axis", 3), ("concat", "axis", -1), ("concat", "axis", 1), ("concat", "shift", lambda s: s[:1]),
     ("table", "table", lambda t: t[:, 1:]), ("table", "table", lambda t: t.astype(np.int64)),
     ("table", "table", lambda t: np.repeat(t, 2, axis=0)), ("table", "table", lambda t: t[0]),
-    ("resize", "rows", set_first(6)), ("resize", "rows", set_first(-1)), ("resize", "columns", lambda c: c[:2]),
+    ("resize", "rows", set_first(99)), ("resize", "rows", set_first(-1)), ("resize", "columns", lambda c: c[:2]),
     ("resize", "columns", lambda c: c + 2049), ("resize", "rows", lambda r: r[:, :1]),
     ("pad", "padding", (0, 0, -1, 0, 0, 1)), ("pad", "padding", (0, 0)), ("pad", "padding", (0, 0, 2**40, 0, 0, 0)),
     ("slice", "step", (0, 1, 1)), ("slice", "start", (9, 0, 0)), ("slice", "stop", (-2, 1, 1)), ("slice", "start", ()),

@@ -226,7 +226,7 @@ def test_mul_equals_loops(dtype):
     a_quant, b_quant, quant = (Quant(0.1, z if dtype == "uint8" else 0, dtype) for z in (7, 200, 99))
     a = rng.integers(quant.low, quant.high + 1, (2, 3, 4, 5)).astype(dtype)
     b = rng.integers(quant.low, quant.high + 1, (2, 3, 1, 1)).astype(dtype)
-    multiplier, shift = fixed_point(0.1 * 0.1 / 0.1 / (1 if dtype == "uint8" else 10000))
+    multiplier, shift = fixed_point(0.1 * 0.1 / 0.1 / (10 if dtype == "uint8" else 10000))
     got = hostops.mul(a, b, a_quant, b_quant, multiplier, shift, quant, quant.low + 1, quant.high - 1)
     for place in np.ndindex(got.shape):
         product = (int(a[place]) - a_quant.zero_point) * (int(b[(*place[:2], 0, 0)]) - b_quant.zero_point)

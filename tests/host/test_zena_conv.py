@@ -21,9 +21,9 @@ from zeroskip.runtime.conv import run_plan
 from zeroskip.runtime.modes import MODES
 from zeroskip.runtime.program import FINAL, FIRST, ConvPlan
 
-ZENA = {"engine": "zena", "lanes": 16}
-SMALL = Config("small", **ZENA, filters=8, wgs=2, sub_wgs=2, columns=64, steps=16, psums=64, weight_w=16, act_w=16)
-WIDE = Config("wide", **ZENA, filters=8, wgs=7, sub_wgs=1, columns=128, steps=16, psums=512)
+ZENA = {"engine": "zena", "lanes": 16, "steps": 16}
+SMALL = Config("small", **ZENA, filters=8, wgs=2, sub_wgs=2, columns=64, psums=64, weight_w=16, act_w=16)
+WIDE = Config("wide", **ZENA, filters=8, wgs=7, sub_wgs=1, columns=128, psums=512)
 
 
 def run(config, x, w, mode="WAZ+KA", input_shape=None, act_max=255, allocation=None, **geometry):
@@ -76,8 +76,8 @@ def test_random_layers_on_random_builds(seed):
     sub_wgs = int(rng.choice([1, 2, 4]))
     weight_w = int(rng.choice([5, 8, 16]))
     config = Config(
-        "random", **ZENA, filters=4 * sub_wgs * int(rng.integers(1, 3)), wgs=int(rng.integers(1, 10)), sub_wgs=sub_wgs,
-        columns=int(rng.choice([32, 64, 256])), steps=int(rng.choice([8, 16, 32])), weight_w=weight_w,
+        "random", **ZENA | {"steps": int(rng.choice([8, 16, 32]))}, filters=4 * sub_wgs * int(rng.integers(1, 3)), wgs=int(rng.integers(1, 10)), sub_wgs=sub_wgs,
+        columns=int(rng.choice([32, 64, 256])), weight_w=weight_w,
         psums=int(rng.choice([32, 128, 512])), act_w=int(rng.choice([9, 16])),
     )  # fmt: skip
     depthwise = rng.random() < 0.2
@@ -195,7 +195,7 @@ def test_log_quant_products_are_shifts():
         ({"w": np.zeros((2, 3, 1, 1), np.int32)}, "int32; accepted.*weight_w = 16.*int8 or int16"),
         ({"w": np.full((1, 999, 1, 1), 32767, np.int16)}, "overflow 32 bits"),
         ({"config": WIDE, "w": np.zeros((2, 3, 1, 1), np.int16)}, "weight_w = 8.*int8 array"),
-        ({"config": Config("log", **ZENA, filters=8, weight_w=5, columns=64, steps=16), "w": np.full((1, 1, 1, 1), 3, np.int8)}, "LogQuant"),
+        ({"config": Config("log", **ZENA, filters=8, weight_w=5, columns=64), "w": np.full((1, 1, 1, 1), 3, np.int8)}, "LogQuant"),
         ({"config": "tiny", "mode": "WAZ"}, "'WAZ'; accepted by the trident engine.*'tiny': dense, zero_skip, combined"),
         ({"config": "tiny", "allocation": "count"}, "allocation 'count'"),
     ],

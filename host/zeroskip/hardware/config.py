@@ -223,6 +223,15 @@ class Config:
         return [field for field in mine if mine[field] != theirs[field]]
 
 
+def zena(name: str, *, filters: int, wgs: int, act_w: int = 16, weight_w: int = 16, columns: int = 64,
+         steps: int = 16, sub_wgs: int = 2, psums: int = 128) -> Config:  # fmt: skip
+    """A build of the zena engine, by default with 16-bit fixed point."""
+    return Config(
+        name, "zena", lanes=16, filters=filters, wgs=wgs, act_w=act_w, columns=columns, steps=steps, weight_w=weight_w,
+        sub_wgs=sub_wgs, psums=psums,
+    )  # fmt: skip
+
+
 BUILTIN = {
     config.name: config
     for config in (
@@ -230,6 +239,10 @@ BUILTIN = {
         Config("z2", wgs=16, columns=2048, steps=1024),
         Config("z2max", wgs=24, columns=2048, steps=1024),
         Config("kang", filters=8, wgs=1, act_w=16, columns=4096, steps=512),
+        zena("zena_tiny", filters=8, wgs=2, psums=64),
+        zena("zena", filters=16, wgs=7),
+        zena("zena8", filters=16, wgs=7, act_w=9, weight_w=8, columns=128),
+        zena("zena_log", filters=16, wgs=7, act_w=9, weight_w=5, columns=128),
     )
 }
 
