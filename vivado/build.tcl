@@ -130,8 +130,13 @@ if {$slack < 0 || $hold < 0} {
 # ---- files and record ------------------------------------------------------------------------------
 set run_folder [get_property DIRECTORY [get_runs impl_1]]
 file copy -force [file join $run_folder system_wrapper.bit] [file join $folder zeroskip_$zs_config.bit]
-set handoff [lindex [get_files -all system.hwh] 0]
-file copy -force $handoff [file join $folder zeroskip_$zs_config.hwh]
+# Up to 2020.1 beside the sources, later beside what was generated.
+set handoffs [glob -nocomplain -directory [file join $folder project] zeroskip.{gen,srcs}/sources_1/bd/system/hw_handoff/system.hwh]
+if {![llength $handoffs]} {
+    puts "zeroskip: Vivado wrote no system.hwh"
+    exit 1
+}
+file copy -force [lindex $handoffs 0] [file join $folder zeroskip_$zs_config.hwh]
 
 proc count_cells {pattern} {
     return [llength [get_cells -hierarchical -filter "IS_PRIMITIVE && REF_NAME =~ $pattern"]]

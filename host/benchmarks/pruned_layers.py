@@ -78,9 +78,7 @@ def _vgg16() -> tuple[Pruned, ...]:
     for name, channels, filters, size, weights, output, weights2, input2 in _VGG:
         active = 156 if name[0] in "123" else 168
         layers.append(
-            Pruned(
-                f"conv{name}", channels, filters, 3, 1, 1, 1, size, (weights, before), (weights2, input2), active
-            )
+            Pruned(f"conv{name}", channels, filters, 3, 1, 1, 1, size, (weights, before), (weights2, input2), active)
         )
         before = output
     return tuple(layers)
@@ -90,7 +88,7 @@ VGG16 = _vgg16()
 
 
 def weights(rng: np.random.Generator, layer: Pruned, density: float, spread: float) -> np.ndarray:
-    """int8 (K, C / groups, R, S), pruned by magnitude to ``density``.
+    """int8 (K, C / groups, R, S), normally distributed, pruned by magnitude to ``density``.
 
     Args:
         spread: standard deviation of the logarithm of the filters' scales before pruning.  With 0 all filters
@@ -99,12 +97,14 @@ def weights(rng: np.random.Generator, layer: Pruned, density: float, spread: flo
     """
     shape = (layer.filters, layer.channels // layer.groups, layer.taps, layer.taps)
     w = rng.standard_normal(shape, np.float32) * np.exp(rng.normal(0, spread, (shape[0], 1, 1, 1))).astype(np.float32)
-    return _pruned(w, density, 127).astype(np.int8)
+    kept = np.sort(np.abs(w), axis=None)[round((1 - density) * w.size) :]
+    # The project's default scale: 97 % of the non-zero weights are non-outliers, up to 7.
+    scale = kept[int(0.97 * (len(kept) - 1))] / 7
+    whole = np.copysign(np.maximum(np.rint(np.abs(w) / scale), 1).clip(max=127), w)
+    return np.where(np.abs(w) >= kept[0], whole, 0).astype(np.int8)
 
 
-def activations(
-    rng: np.random.Generator, layer: Pruned, density: float, images: int, structured: bool
-) -> np.ndarray:
+def activations(rng: np.random.Generator, layer: Pruned, density: float, images: int, structured: bool) -> np.ndarray:
     """int16 (images, C, H, W), 0 to 255, with the share ``density`` of non-zeros.
 
     Args:
@@ -118,17 +118,8 @@ def activations(
     for axis in (2, 3):  # blobs of about three pixels
         x = x + 0.8 * (np.roll(x, 1, axis) + np.roll(x, -1, axis))
     x = x / x.std() + rng.normal(0, 0.5, (1, layer.channels, 1, 1)).astype(np.float32)
-    x += np.float32(1e-3) - np.quantile(x, 1 - density).astype(np.float32)
-    return np.maximum(_pruned(np.maximum(x, 0), density, 255), 0).astype(np.int16)
-
-
-def _pruned(values: np.ndarray, density: float, largest: int) -> np.ndarray:
-    """Whole numbers: the given share with the largest magnitudes, scaled to at least 1 and at most ``largest``."""
-    magnitude = np.abs(values)
-    keep = round(density * values.size)
-    threshold = np.partition(magnitude.ravel(), -keep)[-keep] if keep else np.inf
-    whole = np.ceil(magnitude * (largest / max(float(magnitude.max()), 1e-30))).clip(1, largest)
-    return np.where((magnitude >= threshold) & (magnitude > 0), np.copysign(whole, values), 0)
+    threshold = np.partition(x, int((1 - density) * (x.size - 1)), axis=None)[int((1 - density) * (x.size - 1))]
+    return np.ceil(np.maximum(x - threshold, 0) * 60).clip(max=255).astype(np.int16)
 
 
 def random_layer(layer: Pruned, densities: tuple[float, float], *, images=1, spread=0.2, structured=False, seed=1):

@@ -1,7 +1,6 @@
 """Writes docs/results/networks.md: whole trained networks, their accuracy under every scale rule, and their cycles.
 
-    make networks                                    # once: the packages the networks come in
-    python host/benchmarks/results_networks.py       # about five minutes on two cores
+    make results       # installs the packages the networks come in; about five minutes on two cores
 
 Every figure is computed here; integer results are those of the golden model, cycles those of the exact cycle
 model, and for the small networks also of the Verilated RTL.
@@ -22,9 +21,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "tests" / "networks"))
 
 import pictures  # noqa: E402
-import zoo  # noqa: E402
-
 import zeroskip  # noqa: E402
+import zoo  # noqa: E402
 from zeroskip.compiler.budget import sqnr  # noqa: E402
 from zeroskip.compiler.network import reschedule  # noqa: E402
 from zeroskip.compiler.onnx_import import import_onnx  # noqa: E402
@@ -185,8 +183,7 @@ TEXT = """\
 
 Trained networks out of Python packages, from ONNX to integer results. Regenerate this page:
 
-    make networks                                 # the packages they come in
-    python host/benchmarks/results_networks.py    # about five minutes on two cores
+    make results    # installs the packages they come in, then about five minutes on two cores
 
 Conditions, unless a table says otherwise:
 
@@ -214,7 +211,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if missing := {package for network in zoo.NETWORKS.values() for package in network.missing}:
         raise SystemExit(f"not installed: {', '.join(sorted(missing))}; run: make networks")
-    batch = {name: 1 for name in BIG} | {name: 8 for name in SMALL}
+    batch = dict.fromkeys(BIG, 1) | dict.fromkeys(SMALL, 8)
     text = [TEXT.format(macs=128, batch="one image (the small networks: 8 images)")]
     for name in (*BIG, *SMALL):
         measured = Measured(name)
@@ -234,8 +231,8 @@ def main() -> None:
 
 
 TITLES = {
-    "EfficientNet-Lite0": "ImageNet classifier, depthwise, ReLU6. foolbox's 20 images and scikit-image's cat, coffee and "
-    "rocket; of the budget rows at most one of the 20 may be lost against plain 8-bit.",
+    "EfficientNet-Lite0": "ImageNet classifier, depthwise, ReLU6. foolbox's 20 images and scikit-image's cat, coffee "
+    "and rocket; of the budget rows at most one of the 20 may be lost against plain 8-bit.",
     "MobileNetV2": "ImageNet backbone, depthwise, ReLU6; cosine similarity of the 1,280-element embedding to float, 23 "
     "photographs.",
     "thin ResNet-50": "The one pure-ReLU ResNet-50 shape (53 convolutions, half the channels); NHWC graph with batch "

@@ -15,6 +15,7 @@ module zena_detect #(
     input  wire                s_valid,
     output wire                s_ready,
     input  wire [15:0]         s_mask,
+    input  wire                s_more,     // s_mask has more than one position
     input  wire [CHUNK_W-1:0]  s_chunk,
     input  wire [COLUMN_W-1:0] s_column,
     input  wire [PSUM_W-1:0]   s_psum,
@@ -34,41 +35,58 @@ module zena_detect #(
 );
 
     reg                now_valid, now_first, now_pixel_end, now_job_end;
+    reg                now_more;   // now_mask has more than one position left: known when it is loaded
     reg [15:0]         now_mask;
     reg [CHUNK_W-1:0]  now_chunk;
     reg [COLUMN_W-1:0] now_column;
     reg [PSUM_W-1:0]   now_psum;
 
-    // ---- groups of four: any, more than one, all but the lowest ------------------------------------
-    reg [3:0]  any, many;
-    reg [3:0]  below;        // a group below has one
-    reg [15:0] rest;          // without the lowest one
+    // ---- groups of four: how many positions (3 for more), all but the lowest position ---------------
+    reg [3:0]  four, one;
+    reg [7:0]  count;         // of each group, up to three
+    reg [1:0]  low_half, high_half;
+    reg [3:0]  below;         // a lower group has one
+    reg [15:0] rest;
     reg [7:0]  low;           // position within each group
-    reg        more;
+    reg        rest_more;     // three or more in all: more than one without the lowest
     reg [3:0]  lowest;
     integer    g;
 
+    // Sum of two counts, up to three.
+    function [1:0] saturating_sum;
+        input [1:0] a;
+        input [1:0] b;
+        saturating_sum = {a[1] | b[1] | (a[0] & b[0]), (a[0] ^ b[0]) | (a[1] & b[1]) | (&a) | (&b)};
+    endfunction
+
     always @* begin
         for (g = 0; g < 4; g = g + 1) begin
-            any[g]  = |now_mask[4*g +: 4];
-            many[g] = |(now_mask[4*g +: 4] & (now_mask[4*g +: 4] - 4'd1));
-            low[2*g +: 2] = now_mask[4*g] ? 2'd0 : now_mask[4*g+1] ? 2'd1 : now_mask[4*g+2] ? 2'd2 : 2'd3;
+            four = now_mask[4*g +: 4];
+            one[g] = |four;
+            // As gates: additions would go through carry chains.
+            count[2*g+1] = (four[0] && |four[3:1]) || (four[1] && |four[3:2]) || (four[2] && four[3]);
+            count[2*g]   = ^four || (four[0] && four[1] && |four[3:2]) || (four[2] && four[3] && |four[1:0]);
+            low[2*g +: 2] = four[0] ? 2'd0 : four[1] ? 2'd1 : four[2] ? 2'd2 : 2'd3;
         end
-        below = {|any[2:0], |any[1:0], any[0], 1'b0};
+        below = {|one[2:0], |one[1:0], one[0], 1'b0};
         for (g = 0; g < 4; g = g + 1)
             rest[4*g +: 4] = now_mask[4*g +: 4]
                            & ({4{below[g]}} | {|now_mask[4*g +: 3], |now_mask[4*g +: 2], now_mask[4*g], 1'b0});
-        more = |many || |(any & below);
-        lowest[3:2] = any[0] ? 2'd0 : any[1] ? 2'd1 : any[2] ? 2'd2 : 2'd3;
+        low_half  = saturating_sum(count[1:0], count[3:2]);
+        high_half = saturating_sum(count[5:4], count[7:6]);
+        rest_more = &saturating_sum(low_half, high_half);
+        lowest[3:2] = one[0] ? 2'd0 : one[1] ? 2'd1 : one[2] ? 2'd2 : 2'd3;
         lowest[1:0] = low[2*lowest[3:2] +: 2];
     end
 
-    assign s_ready = !now_valid || !more;
+    assign s_ready = !now_more;
 
     always @(posedge clk) begin
         now_mask <= rest;
+        now_more <= rest_more;
         if (s_ready) begin
             now_valid     <= s_valid;
+            now_more      <= s_valid && s_more;
             now_mask      <= s_mask;
             now_chunk     <= s_chunk;
             now_column    <= s_column;
@@ -77,18 +95,19 @@ module zena_detect #(
             now_pixel_end <= s_pixel_end;
             now_job_end   <= s_job_end;
         end
-        product   <= now_valid && |any;
-        empty     <= now_valid && !(|any);
+        product   <= now_valid && |one;
+        empty     <= now_valid && !(|one);
         position  <= lowest;
         chunk     <= now_chunk;
         column    <= now_column;
         psum      <= now_psum;
         first     <= now_first;
-        pixel_end <= now_valid && now_pixel_end && !more;
-        job_end   <= now_valid && now_job_end && !more;
+        pixel_end <= now_valid && now_pixel_end && !now_more;
+        job_end   <= now_valid && now_job_end && !now_more;
         job_half  <= now_chunk[CHUNK_W-1];
         if (rst) begin
             now_valid <= 1'b0;
+            now_more  <= 1'b0;
             product   <= 1'b0;
             empty     <= 1'b0;
             pixel_end <= 1'b0;

@@ -31,6 +31,7 @@ module zena_fetch #(
     output wire                         m_valid,
     input  wire                         m_ready,
     output wire [15:0]                  m_mask,
+    output wire                         m_more,         // more than one position
     output wire [$clog2(STEPS):0]       m_chunk,        // half, chunk
     output wire [$clog2(COLUMNS)-1:0]   m_column,
     output wire [$clog2(PSUMS)-1:0]     m_psum,
@@ -156,12 +157,26 @@ module zena_fetch #(
 
     wire unused_ready;   // credits keep room
 
+    // More than one position, as gates: per group of four, then over the groups.
+    reg [3:0] one, two, four;
+    reg       more;
+    integer   g;
+
+    always @* begin
+        for (g = 0; g < 4; g = g + 1) begin
+            four   = mask_3[4*g +: 4];
+            one[g] = |four;
+            two[g] = (four[0] && |four[3:1]) || (four[1] && |four[3:2]) || (four[2] && four[3]);
+        end
+        more = |two || (one[0] && |one[3:1]) || (one[1] && |one[3:2]) || (one[2] && one[3]);
+    end
+
     axis_fifo #(
-        .WIDTH(16 + CHUNK_W + 1 + COLUMN_W + TAG_W), .DEPTH(DEPTH)
+        .WIDTH(17 + CHUNK_W + 1 + COLUMN_W + TAG_W), .DEPTH(DEPTH)
     ) queue (
         .clk(clk), .rst(rst),
-        .s_data({mask_3, chunk_3, column_3, tag_3}), .s_valid(valid_3), .s_ready(unused_ready),
-        .m_data({m_mask, m_chunk, m_column, m_psum, m_first, m_pixel_end, m_job_end}),
+        .s_data({more, mask_3, chunk_3, column_3, tag_3}), .s_valid(valid_3), .s_ready(unused_ready),
+        .m_data({m_more, m_mask, m_chunk, m_column, m_psum, m_first, m_pixel_end, m_job_end}),
         .m_valid(m_valid), .m_ready(m_ready)
     );
 

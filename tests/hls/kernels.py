@@ -89,9 +89,7 @@ def act(config: Config, values: np.ndarray, zero_point: int, wgs: int, kind: int
     """An ACT packet of columns that are given as their beats' values: uint8 or int16 (count * wgs * values)."""
     wide = int(values.dtype == np.int16)
     count = values.view(np.uint64).size // wgs // config.column_beats(wide)
-    header = encode(
-        ACT_HEADER, kind=kind, page=0, format=wide, wgs=wgs, address=7, count=count, zero_point=zero_point
-    )
+    header = encode(ACT_HEADER, kind=kind, page=0, format=wide, wgs=wgs, address=7, count=count, zero_point=zero_point)
     return [header, *values.view(np.uint64).tolist()]
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from kernels import Finish, act, actz, compile_kernels, expand, headers_of, run
 from variants import VARIANTS
-
 from zeroskip.hardware.config import BUILTIN, Config
 from zeroskip.hardware.packets import ACT_HEADER, encode
-from zeroskip.runtime.zero_groups import compress
 from zeroskip.runtime.hostops import Quant
+from zeroskip.runtime.zero_groups import compress
 
 CONFIGS = ("tiny", "kang", "mux4", "mux12")
 DENSITIES = {"all zero": 0.0, "sparse": 0.1, "half": 0.5, "dense": 1.0}

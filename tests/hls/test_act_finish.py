@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from kernels import Finish, beats_of, finish, headers_of, run
 from variants import VARIANTS
-
 from zeroskip.errors import DeviceError
-from zeroskip.runtime.zero_groups import decompress
 from zeroskip.runtime.hostops import Quant, fixed_point
+from zeroskip.runtime.zero_groups import decompress
 
 CONFIGS = ("tiny", "kang", "mux4", "mux12")
 QUANTS = {

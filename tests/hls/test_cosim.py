@@ -8,9 +8,9 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from variants import VARIANTS
 
 import zeroskip as zs
+from variants import VARIANTS
 from zeroskip.compiler.conv import compile_conv
 from zeroskip.devices import MemoryModel, hwh, open_device, simulated, simulated_device
 from zeroskip.errors import ConfigError, DeviceError, DeviceTimeout, InputError
@@ -108,6 +108,7 @@ def test_layer_in_several_transfers(monkeypatch):
 
 def network(rng) -> bytes:
     """Convolutions, max-pool, a residual, a matrix product: layers with the glue between host operators."""
+
     def f32(*shape, scale):
         return rng.normal(size=shape, scale=scale).astype(np.float32)
 

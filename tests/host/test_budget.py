@@ -178,6 +178,8 @@ def test_the_budget_holds_and_saves_cycles(data, images, decibels):
     for layer in chosen.layers:
         entry = chosen.info["layers"][layer.name]
         assert sum(entry["rules"].values()) == len(layer.plan.weights) and entry["sqnr_db"] > 0
+        assert {name: entry[name] for name in ("zero", "non_outlier", "outlier")} == layer.plan.statistics()
+        assert entry["predicted_cycles"] > 0
 
 
 def test_a_budget_of_accuracy_needs_labels_and_keeps_it(data, images):

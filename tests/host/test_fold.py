@@ -193,3 +193,32 @@ def test_any_tensor_can_be_the_output(rng):
     assert compiled.reference(x).min() < -0.1 and zeroskip.compile(data, "tiny", x).reference(x).min() == 0
     with pytest.raises(zeroskip.errors.ModelError, match="no tensor 'z' in the network; its outputs: y"):
         zeroskip.compile(data, "tiny", x, output="z")
+
+
+# -- 16 bits -----------------------------------------------------------------------------------------
+def test_16_bit_activations(rng):
+    """Every host operator on int16: tables of 65,535 entries, products of 16-bit numbers."""
+    weights = {
+        "w": f32(rng, 4, 3, 1, 1), "slope": f32(rng, 4, 1, 1), "scales": np.array([1, 1, 1.5, 2], np.float32),
+        "pads": np.array([0, 0, 1, 0, 0, 0, 0, 1]), "v": f32(rng, 5, 8, 1, 1),
+    }  # fmt: skip
+    nodes = [
+        node("Conv", ["x", "w"], ["c"]),
+        node("Sigmoid", ["c"], ["s"]),
+        node("PRelu", ["c", "slope"], ["p"]),
+        node("Mul", ["s", "p"], ["m"]),
+        node("Sub", ["m", "c"], ["d"]),
+        node("Concat", ["m", "d"], ["j"], axis=1),
+        node("Resize", ["j", "", "scales"], ["r"], mode="linear"),
+        node("Pad", ["r", "pads"], ["q"]),
+        node("Softmax", ["q"], ["e"], axis=1),
+        node("AveragePool", ["e"], ["a"], kernel_shape=[2, 2]),
+        node("Conv", ["a", "v"], ["y"]),
+    ]
+    data, x = model(nodes, weights, (3, 4, 5)), f32(rng, 3, 3, 4, 5)
+    compiled = zeroskip.compile(data, "kang", x, scale_rule="max_abs", per="channel", activations="int16")
+    assert {t.quant.dtype for t in compiled.tensors.values()} == {"int16"}
+    assert {"table", "mul", "add", "concat", "resize", "pad", "integer_softmax"} <= {n.op for n in compiled.nodes}
+    outputs, want = compiled.reference(x), run_onnx(data, x)
+    assert np.square(outputs - want).sum() < 1e-4 * np.square(want).sum()
+    assert (compiled.run(GoldenDevice("kang"), x).outputs == outputs).all()

@@ -83,7 +83,7 @@ def outcome(broken) -> bool:
         try:
             with np.errstate(all="ignore"):
                 quants = quantise_graph(graph, calibrate(graph, images), "uint8")
-            assert graph.run(images).shape == (2, *graph.shapes[graph.output])
+                assert graph.run(images).shape == (2, *graph.shapes[graph.output])
             for n in graph.nodes:
                 if n.op != "conv":
                     integer_node(n, quants)
@@ -199,7 +199,7 @@ def attribute(rng, proto):
 
 def new_attribute(rng, proto):
     wishes = "axis axes pads kernel_shape strides dilations group auto_pad perm alpha ceil_mode keepdims transA mode"
-    name = any_of(rng, [*wishes.split(), "blocksize", "block_size", "channels_last"])
+    name = any_of(rng, [*wishes.split(), "blocksize", "block_size", "channels_last", "value", "perm", "scales"])
     lists = [[1], [2, 2], [0, 0, 9, 9], [-1, -1], [3, 2, 1, 0], [10**9] * 2]
     value = any_of(rng, [-1, 0, 1, 3, 2.5, "SAME_UPPER", *lists])
     victim = any_of(rng, proto.graph.node)

@@ -176,13 +176,13 @@ def test_layer_results(compiled, images):
 def test_activation_zeros_are_counted(compiled, images):
     seen = []
 
-    def observe(device, plan, x):
-        seen.append(1 - np.count_nonzero(x) / x.size)
-        return original(device, plan, x)
+    def observe(device, plan, x, quant, finish):
+        seen.append(np.count_nonzero(x == quant.zero_point) / x.size)
+        return original(device, plan, x, quant, finish)
 
-    original = runtime_network.conv.run_plan
+    original = runtime_network.conv.run_layer
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runtime_network.conv, "run_plan", observe)
+        patch.setattr(runtime_network.conv, "run_layer", observe)
         result = compiled.run(GoldenDevice("tiny"), images)
     assert [layer.act_zeros for layer in result.layers] == pytest.approx(seen)
     assert max(seen) > 0.3

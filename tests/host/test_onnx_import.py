@@ -429,6 +429,8 @@ W = {"w": np.ones((4, 4, 3, 3), np.float32), "b": np.ones(4, np.float32), "m": n
         ("do not fit together", [node("Add", ["w", "m"], ["c"]), node("Mul", ["x", "c"], ["y"])], W, X),
         ("cannot be evaluated", [node("Reshape", ["w", "s"], ["v"]), node("Conv", ["x", "v"], ["y"])],
          W | {"s": np.array([7, 7])}, X),
+        ("Constant node 'c' is no tensor",
+         [node("Constant", [], ["c"], value=3), node("Add", ["x", "c"], ["y"])], {}, X),
         ("input 0 is missing", [node("Relu", [""], ["y"])], {}, X),
         ("type", [node("Conv", ["x", "t"], ["y"])], {"t": np.ones((4, 4, 3, 3), bool)}, X),
     ],

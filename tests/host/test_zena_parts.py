@@ -51,7 +51,10 @@ def test_every_kernel_has_one_place(how, count, pes, sub_wgs):
 
 def test_neighbours_meet():
     work = np.array([5, 1, 5, 1, 5, 1, 5, 1.0])
-    assert {frozenset(work[k]) for k in allocate(work, 4, 1, "count").reshape(-1, 4)} == {frozenset([5]), frozenset([1])}
+    assert {frozenset(work[k]) for k in allocate(work, 4, 1, "count").reshape(-1, 4)} == {
+        frozenset([5]),
+        frozenset([1]),
+    }
     assert useful(work[:, None], allocate(work, 4, 1, "index"), ahead=0) == pytest.approx(0.6)
     assert useful(work[:, None], allocate(work, 4, 1, "count"), ahead=0) == 1
 

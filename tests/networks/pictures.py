@@ -1,7 +1,7 @@
 """Images out of installed packages, prepared as each network wants them.
 
-The photographs scales are calibrated on are scikit-image's astronaut, motorcycle, coffee cup's companions and
-textures; those that accuracy is measured on never take part in it.
+Scales are calibrated on crops of four of scikit-image's photographs (astronaut, motorcycle, galaxies, stained
+tissue); those that accuracy is measured on never take part in it.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -223,7 +224,7 @@ def test_the_other_tools_are_called_as_they_want(made, tmp_path, monkeypatch):
     part.parent.mkdir(parents=True)
     part.touch()
     (tmp_path / "chip.bin").touch()
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     arguments = (TINY, made[0], "nextpnr-xilinx", str(tmp_path / "chip.bin"), str(tmp_path / "db"), tmp_path / "root")
     (tmp_path / "root").mkdir()
     monkeypatch.setenv("FMAX", "99.2")
@@ -247,8 +248,11 @@ def test_growth_is_noticed():
     assert "logic levels" in results.complaints(TINY, deeper)[0]
 
 
-def test_tiny_has_not_grown():
-    record = synth.measure(TINY).record()
+def test_tiny_has_not_grown(made):
+    folder, used = made
+    module = json.loads((folder / "top.json").read_text())["modules"]["zeroskip_board"]
+    deepest = depth.analyse(netlist.Netlist("zeroskip_board", module))
+    record = synth.Measured(TINY, used, deepest, 0).record()
     assert results.complaints(TINY, record) == [], "if that is meant: make synth-update CONFIG=tiny"
 
 

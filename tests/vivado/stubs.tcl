@@ -169,7 +169,11 @@ proc validate_bd_design {} {
 }
 
 # ---- project and runs --------------------------------------------------------------------------------
-proc create_project {args} { note part [lindex $args [expr {[lsearch $args -part] + 1}]]; file mkdir [lindex $args 2] }
+proc create_project {args} {
+    note part [lindex $args [expr {[lsearch $args -part] + 1}]]
+    set ::project [lindex $args 1]
+    file mkdir [lindex $args 2]
+}
 proc add_files {args} {
     foreach file [lindex $args end] {
         if {![file exists $file]} { refuse "no file $file" }
@@ -187,7 +191,6 @@ proc get_runs {name} { if {$name ne "impl_1"} { refuse "no run $name" }; return 
 proc get_files {args} {
     set name [lindex $args end]
     if {[file rootname $name] ne $::design} { refuse "no file $name" }
-    if {[file extension $name] eq ".hwh" && ![info exists ::launched]} { refuse "$name is not there before synthesis" }
     return [file join $::folder project $name]
 }
 proc make_wrapper {args} {
@@ -197,8 +200,10 @@ proc make_wrapper {args} {
     return $file
 }
 proc launch_runs {run args} {
-    foreach name [list ${::design}_wrapper.bit ${::design}.hwh] { close [open [file join $::folder project $name] w] }
-    set ::launched 1
+    set handoff [file join $::folder project $::project.gen/sources_1/bd/$::design/hw_handoff]
+    file mkdir $handoff
+    close [open [file join $handoff $::design.hwh] w]
+    close [open [file join $::folder project ${::design}_wrapper.bit] w]
 }
 proc wait_on_run {run} {}
 proc open_run {run} {}

@@ -148,6 +148,20 @@ def test_the_dry_run_finds_mistakes(tmp_path, good, bad, complaint):
     assert done.returncode and complaint in done.stderr, done.stderr
 
 
+def test_driver_finds_the_engine_under_the_name_vivado_gives_it(tmp_path):
+    from zeroskip.devices import MemoryModel
+    from zeroskip.devices.model import ModelDevice
+    from zeroskip.runtime.driver import Accelerator
+
+    device = ModelDevice(BUILTIN["tiny"], MemoryModel())
+    handoff = device.bitstream.with_suffix(".hwh")
+    text = handoff.read_text()
+    assert "zeroskip:zeroskip:zeroskip_core:1.0" in text
+    handoff.write_text(text.replace("zeroskip:zeroskip:zeroskip_core", f"xilinx.com:module_ref:{MODULE}"))
+    with Accelerator("sim", BUILTIN["tiny"], str(device.bitstream), device) as accelerator:
+        assert "zeroskip_0" in accelerator.overlay.ip_dict
+
+
 def test_missing_vivado_is_said(tmp_path):
     with pytest.raises(ToolError, match="Vivado not found"):
         vivado.build(CONFIG, tmp_path, "no-such-vivado")

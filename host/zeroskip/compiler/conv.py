@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..hardware.config import Config, get_config
-from ..runtime.modes import checked_mode
+from ..runtime.modes import checked_mode, skips
 from ..runtime.program import BLOCKINGS, ConvPlan, Part, activation_limit, view_of
 from ..runtime.tiling import Layout, View, choose_tile
 from . import jobs
@@ -41,6 +41,7 @@ def compile_conv(
     name: str = "conv",
     input_shape: tuple[int, int] | None = None,
     allocation: str | None = None,
+    act_density: float = 0.45,
 ) -> ConvPlan:
     """Compile a convolution for one build of the hardware.
 
@@ -60,17 +61,21 @@ def compile_conv(
         input_shape: (H, W) the plan is tuned for; it runs maps of any size.
         allocation: zena: how kernels are allocated to PEs, one of ``allocate.ALLOCATIONS``; default: "balanced" in
             mode "WAZ+KA", else "index".
+        act_density: zena: share of non-zero activations that tiles are chosen for.
 
     Raises:
         InputError: something the engine cannot compute exactly; the message names the layer and what is accepted.
     """
     config = get_config(config)
     mode = checked_mode(config, mode, f"layer {name!r}: ")
+    if not 0 <= act_density <= 1:
+        raise InputError(f"layer {name!r}: activation density {act_density!r}; accepted: 0 to 1")
     w, stride, padding, dilation = _checked(config, w, stride, padding, dilation, groups, clip, act_max, name)
     if allocation is None:
         allocation = "balanced" if mode == "WAZ+KA" else "index"
     elif allocation not in ALLOCATIONS or config.engine != "zena":
         raise InputError(f"layer {name!r}: allocation {allocation!r}; accepted, on zena: {', '.join(ALLOCATIONS)}")
+    density = act_density if skips(mode)[1] else 1.0
     w = clipped(w, clip) if clip else w
     out_size = _out_size(w, stride, padding, dilation, input_shape or _TYPICAL_MAP)
     found = []
@@ -83,14 +88,14 @@ def compile_conv(
             if config.engine == "trident":
                 choice, cycles = _choose_pieces(config, blocked, view)
             else:
-                choice, cycles = jobs.choose_passes(config, blocked, view, mode)
+                choice, cycles = jobs.choose_passes(config, blocked, view, mode, density)
             found.append((cycles * (_FOLD_COST if blocking == "folded" else 1), choice, blocked))
     # Something always fits: single blocks of a pointwise layer.
     _, choice, blocked = min(found, key=lambda found: found[0])
     if config.engine == "trident":
         parts = _parts(config, blocked, choice, mode)
     else:
-        parts = jobs.make_parts(config, blocked, choice, mode, allocation)
+        parts = jobs.make_parts(config, blocked, choice, mode, allocation, density)
     return ConvPlan(
         name, config, w, stride, padding, dilation, groups, mode, bool(activation_skip), blocked.blocking, parts
     )
@@ -239,6 +244,8 @@ def _checked(config, w, stride, padding, dilation, groups, clip, act_max, name):
         )
     if not isinstance(clip, (int, np.integer)) or not 0 <= clip <= 120:
         raise InputError(f"{where}: clipping threshold {clip!r}; accepted: 0 to 120")
+    if clip and w.dtype != np.int8:
+        raise InputError(f"{where}: clipping of {w.dtype} weights; accepted: int8, or clip = 0")
     if not 1 <= act_max <= config.act_max:
         raise InputError(f"{where}: activations up to {act_max}; accepted by this build: 1 to {config.act_max}")
     limit = activation_limit(w)

@@ -24,15 +24,18 @@ from ..runtime.zena_tiling import Load, choose_tile
 from .allocate import allocate, expected_work
 from .blocks import Blocked
 
-DENSITY = 0.45
-"""Non-zero activations the allocation and the tile sizes count on when zero activations are skipped."""
 
+def choose_passes(
+    config: Config, blocked: Blocked, view: View, mode: str, density: float
+) -> tuple[tuple[int, int] | None, float]:
+    """Channel blocks of a channel tile and number of passes with the fewest modelled cycles; None: nothing fits.
 
-def choose_passes(config: Config, blocked: Blocked, view: View, mode: str) -> tuple[tuple[int, int] | None, float]:
-    """Channel blocks of a channel tile and number of passes with the fewest modelled cycles; None: nothing fits."""
-    skip_weights, skip_acts = skips(mode)
+    Args:
+        density: expected share of the activations that meet weights: non-zeros, or 1.
+    """
+    skip_weights, _ = skips(mode)
     nonzero = np.count_nonzero(blocked.weights, axis=5)[:, 0] if skip_weights else _channels(blocked)
-    work = float(expected_work(nonzero.reshape(len(nonzero), -1), DENSITY if skip_acts else 1.0).sum()) / config.filters
+    work = float(expected_work(nonzero.reshape(len(nonzero), -1), density).sum()) / config.filters
     words = (float(nonzero.sum()) * 1.08 + nonzero.size) / 4
     families = _families(blocked)
     taps, span = blocked.kernel[0] * blocked.kernel[1], blocked.place.shape[1]
@@ -56,7 +59,7 @@ def choose_passes(config: Config, blocked: Blocked, view: View, mode: str) -> tu
             busy = work * sum(rounds) * config.filters / len(blocked.filters) + jobs * max(MIN_CHUNKS - chunks, 0)
             beats = words + jobs * config.sub_wgs * (2 + -(-max(chunks, MIN_CHUNKS) // 4))
             finals = sum(rounds) * config.sub_wgs
-            load = Load(tiles, len(units), busy, jobs, beats, finals, max(rounds), skip_acts)
+            load = Load(tiles, len(units), busy, jobs, beats, finals, max(rounds), density)
             try:
                 cycles = choose_tile(config, view, layout, load).cycles
             except InputError:
@@ -98,13 +101,14 @@ def _cut(families: list[np.ndarray], passes: int) -> list[list[np.ndarray]]:
 
 
 def make_parts(
-    config: Config, blocked: Blocked, choice: tuple[int, int], mode: str, allocation: str
+    config: Config, blocked: Blocked, choice: tuple[int, int], mode: str, allocation: str, density: float
 ) -> tuple[JobPart, ...]:
     """Cut a layer into jobs.
 
     Args:
         choice: channel blocks of a channel tile, and passes, from :func:`choose_passes`.
         allocation: of kernels to PEs, one of ``allocate.ALLOCATIONS``.
+        density: as for :func:`choose_passes`.
 
     Returns:
         One part, or several where one tile's jobs exceed a DMA transfer.
@@ -121,7 +125,7 @@ def make_parts(
     beats = np.array([sum(sent[family].sum() for family in unit) for unit in units])
     share = (np.cumsum(beats) * 1.5 * 8 // DMA_LIMIT).astype(int)
     return tuple(
-        _part(config, blocked, [units[i] for i in np.flatnonzero(share == number)], blocks, mode, allocation)
+        _part(config, blocked, [units[i] for i in np.flatnonzero(share == number)], blocks, mode, allocation, density)
         for number in np.unique(share)
     )
 
@@ -141,24 +145,24 @@ class _Jobs:
     blocks: np.ndarray
 
 
-def _part(config, blocked, units, blocks, mode, allocation) -> JobPart:
+def _part(config, blocked, units, blocks, mode, allocation, density) -> JobPart:
     block0 = int(min(blocked.place[family[0], 0] for unit in units for family in unit))
     made = []
     for turn, unit in enumerate(units):
         slot0 = 0
         for family in unit:
-            made.append(_family_jobs(config, blocked, family, blocks, block0, turn, slot0, mode, allocation))
+            made.append(_family_jobs(config, blocked, family, blocks, block0, turn, slot0, mode, allocation, density))
             slot0 = int(made[-1].slot.max()) + 1
     jobs = _Jobs(*(np.concatenate([getattr(m, key) for m in made]) for key in _Jobs.__annotations__))
     # Pass by pass, channel tile by channel tile; sub-WGs alternate within a round.
     order = np.lexsort((jobs.sub_wg, jobs.order, jobs.tile, jobs.turn))
     jobs = _Jobs(*(getattr(jobs, key)[order] for key in _Jobs.__annotations__))
-    return _packed(config, blocked, jobs, blocks, block0, mode)
+    return _packed(config, blocked, jobs, blocks, block0, mode, density)
 
 
-def _family_jobs(config, blocked, family, blocks, block0, number, slot0, mode, allocation) -> _Jobs:
+def _family_jobs(config, blocked, family, blocks, block0, number, slot0, mode, allocation, density) -> _Jobs:
     """Cut the chunks of a family into kernel tiles and allocate its filters to PEs."""
-    skip_weights, skip_acts = skips(mode)
+    skip_weights, _ = skips(mode)
     place = blocked.place[family[0]][blocked.needed[family[0]]] - block0
     taps = blocked.kernel[0] * blocked.kernel[1]
     # Kernel tiles: equal shares of the chunks of every channel tile, block after block, at most config.steps each.
@@ -177,7 +181,7 @@ def _family_jobs(config, blocked, family, blocks, block0, number, slot0, mode, a
     exist = _channels(blocked)[family].reshape(weights.shape[:3])
     counts = np.count_nonzero(weights, axis=3) if skip_weights else exist
     counts = np.where(chunk[..., 0] < 0, 0, counts[:, chunk[..., 0], chunk[..., 1]])  # (K, kernel tiles, chunks)
-    work = expected_work(counts, DENSITY if skip_acts else 1.0).sum(1)
+    work = expected_work(counts, density).sum(1)
     taken = allocate(work, config.sub_filters, config.sub_wgs, allocation)
     rounds = len(taken)
     taken = np.broadcast_to(taken, (len(tiles), *taken.shape))
@@ -206,9 +210,9 @@ def _pad(array: np.ndarray, width: int) -> np.ndarray:
     return np.pad(array, ((0, 0), (0, width - array.shape[1])), constant_values=-1)
 
 
-def _packed(config: Config, blocked: Blocked, jobs: _Jobs, blocks: int, block0: int, mode: str) -> JobPart:
+def _packed(config: Config, blocked: Blocked, jobs: _Jobs, blocks: int, block0: int, mode, density) -> JobPart:
     """Chunk lists and kernel data of jobs in stream order."""
-    skip_weights, skip_acts = skips(mode)
+    skip_weights, _ = skips(mode)
     rows, columns = blocked.kernel
     listed = jobs.taps >= 0
     weights = blocked.weights[:, 0].reshape(len(blocked.weights), rows * columns, -1, config.lanes)
@@ -232,10 +236,8 @@ def _packed(config: Config, blocked: Blocked, jobs: _Jobs, blocks: int, block0: 
     pe_sent = np.broadcast_to(sent[:, None], present.shape[:3])
     coded = _coded(config, values[pe_sent])
     words, beats = lane_groups(coded, present[pe_sent], np.repeat(chunks, config.sub_filters))
-    cycles = expected_work(present.sum(3), DENSITY if skip_acts else 1.0) - (~sent).sum(1)[:, None]
+    cycles = expected_work(present.sum(3), density) - (~sent).sum(1)[:, None]
     busy = np.bincount(jobs.sub_wg, cycles.max(1), config.sub_wgs).max()
-    used = np.unique(jobs.kernels[jobs.kernels >= 0])
-    dense = float((_channels(blocked)[used] * blocked.needed[used][:, None, None]).sum())
     found, tile = np.unique(np.stack([jobs.turn, jobs.tile]), axis=1, return_inverse=True)
     return JobPart(
         block0,
@@ -250,7 +252,7 @@ def _packed(config: Config, blocked: Blocked, jobs: _Jobs, blocks: int, block0: 
         column[sent].astype(np.int32),
         words,
         np.array([busy]),
-        np.array([dense / config.filters]),
+        np.array([density]),
     )
 
 

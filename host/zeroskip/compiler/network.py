@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import FileFormatError, InputError, ModelError
 from ..hardware.config import Config, get_config
+from ..runtime.memory_plan import predicted_cycles
 from ..runtime.modes import checked_mode
 from ..runtime.network import Model
 from ..runtime.nodes import Tensor
@@ -174,7 +175,8 @@ def reschedule(
 
 # -- schedules ---------------------------------------------------------------------------------------
 def _schedule(layers, config, tensors, input, output, info, mode, activation_skip, progress) -> Model:
-    info |= {"mode": mode, "activation_skip": bool(activation_skip)}
+    activation_skip = bool(activation_skip) and config.engine == "trident"  # elsewhere the mode says so
+    info |= {"mode": mode, "activation_skip": activation_skip}
     total, done, nodes = sum(layer.weights is not None for layer in layers), 0, []
     for layer in layers:
         node = layer.node
@@ -186,6 +188,12 @@ def _schedule(layers, config, tensors, input, output, info, mode, activation_ski
         nodes.append(node)
     if progress:
         progress(total, total, "")
+    kept = info.get("layers", {})
+    info["layers"] = {
+        node.name: {**kept.get(node.name, {}), **node.plan.statistics(),
+                    "predicted_cycles": round(predicted_cycles(node, tensors[node.inputs[0]]))}
+        for node in nodes if node.plan
+    }  # fmt: skip
     model = Model(config, tuple(nodes), tensors, input, output, info)
     try:
         model.check()

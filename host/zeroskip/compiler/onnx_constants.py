@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 MAX_ELEMENTS = 2**28
 """Elements of one tensor (of one image) beyond which a network is refused."""
 
+MAX_COMPUTED = 2**26
+"""Elements of a constant that is larger than what it is computed from; larger ones have to be initializers."""
+
 _BROADCAST = frozenset(("Add", "Div", "Equal", "Greater", "Less", "Mul", "Pow", "Sub", "Where"))
 _SAME_SIZE = frozenset(
     ("Cast", "Ceil", "Constant", "Exp", "Flatten", "Floor", "Identity", "Neg", "QuantizeLinear", "Reciprocal")
@@ -50,6 +53,8 @@ def read_tensor(tensor, what: str) -> np.ndarray:
     """
     from onnx import numpy_helper
 
+    if not hasattr(tensor, "dims"):
+        raise ModelError(f"{what} is no tensor ({tensor!r:.60})")
     if any(d < 0 for d in tensor.dims) or math.prod(tensor.dims) > MAX_ELEMENTS:
         raise ModelError(f"{what} has dims {list(tensor.dims)}; accepted: 0 to {MAX_ELEMENTS} elements")
     try:
@@ -116,8 +121,8 @@ def _check_size(source: Source, values: list[np.ndarray]) -> None:
             size = math.prod(np.broadcast_shapes(*(v.shape for v in values)))
     except (IndexError, ValueError, TypeError) as error:
         raise source.error(f"its constants do not fit together ({error})") from error
-    if size > MAX_ELEMENTS:
-        raise source.error(f"a constant of {size} elements; accepted: up to {MAX_ELEMENTS}")
+    if size > MAX_COMPUTED:
+        raise source.error(f"a constant of {size} elements; accepted: up to {MAX_COMPUTED}")
 
 
 def _run(source: Source, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -68,7 +68,7 @@ def squeeze(source: Source) -> None:
 @importer("Unsqueeze", on_integers=True)
 def unsqueeze(source: Source) -> None:
     shape = list(source.shape(0))
-    count = source.constant(1).size if not source.has("axes") else len(source.attributes["axes"])
+    count = len(source.ints("axes", None) if source.has("axes") else source.listed(1))
     axes = source.axes(1, len(shape) + 1 + count)
     if axes is None or 0 in axes:
         raise source.error(f"axes {axes}; accepted: axes after the batch")

@@ -349,12 +349,14 @@ ZS_API int zs_write(void* handle, int port, uint32_t address, uint32_t data) {
     if (port == kEngine)
         return s.write(t.engine_awaddr, t.engine_awvalid, t.engine_awready, t.engine_wdata, t.engine_wvalid,
                        t.engine_wready, t.engine_bvalid, t.engine_bready, address, data);
+    const bool answered =
+        s.write(t.dma_awaddr, t.dma_awvalid, t.dma_awready, t.dma_wdata, t.dma_wvalid, t.dma_wready, t.dma_bvalid,
+                t.dma_bready, address, data);
 #ifdef ZS_GLUE
-    // The DMA's reset outputs are the glue's reset; DMACR.Reset of either channel raises them.
+    // The DMA's reset outputs are the glue's reset; DMACR.Reset of either channel raises them for some cycles.
     if ((address == 0x00 || address == 0x30) && (data & 4)) s.bridge.reset();
 #endif
-    return s.write(t.dma_awaddr, t.dma_awvalid, t.dma_awready, t.dma_wdata, t.dma_wvalid, t.dma_wready, t.dma_bvalid,
-                   t.dma_bready, address, data);
+    return answered;
 }
 
 ZS_API int zs_read(void* handle, int port, uint32_t address, uint32_t* data) {

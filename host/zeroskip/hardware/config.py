@@ -240,9 +240,9 @@ BUILTIN = {
         Config("z2max", wgs=24, columns=2048, steps=1024),
         Config("kang", filters=8, wgs=1, act_w=16, columns=4096, steps=512),
         zena("zena_tiny", filters=8, wgs=2, psums=64),
-        zena("zena", filters=16, wgs=7),
-        zena("zena8", filters=16, wgs=7, act_w=9, weight_w=8, columns=128),
-        zena("zena_log", filters=16, wgs=7, act_w=9, weight_w=5, columns=128),
+        zena("zena", filters=8, wgs=14),
+        zena("zena8", filters=8, wgs=14, act_w=9, weight_w=8, columns=128),
+        zena("zena_log", filters=8, wgs=14, act_w=9, weight_w=5, columns=128),
     )
 }
 

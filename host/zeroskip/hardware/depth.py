@@ -18,6 +18,10 @@ FAN_OUT_LIMIT = 500
 """Loads from which a net is listed: one of 2,000 needs most of an 8 ns cycle on the XC7Z020."""
 
 
+UNNAMED = "(made by synthesis)"
+"""A register that the source has no name for, such as a recoded state."""
+
+
 @dataclass(frozen=True)
 class Path:
     """The deepest path between two registers of these names (indices left out)."""
@@ -98,12 +102,12 @@ def analyse(netlist: Netlist, paths: int = 10) -> Depth:
                     if isinstance(bit, int) and bit not in clocks:
                         depth, start = levels(bit)
                         histogram[round(depth)] += 1
-                        key = (names.get(start, "?"), target or f"{cell['type']}.{port}")
+                        key = (names.get(start, UNNAMED), target or f"{cell['type']}.{port}")
                         worst[key] = max(worst.get(key, 0.0), depth)
     finally:
         sys.setrecursionlimit(limit)
     deepest = sorted(worst.items(), key=lambda item: (-item[1], item[0]))[:paths]
-    wide = {names.get(bit, "?"): count for bit, count in loads.most_common(50) if count > FAN_OUT_LIMIT}
+    wide = {names.get(bit, UNNAMED): count for bit, count in loads.most_common(50) if count > FAN_OUT_LIMIT}
     return Depth(
         tuple(Path(round(depth, 2), *key) for key, depth in deepest),
         dict(sorted(histogram.items())),
@@ -122,11 +126,10 @@ def _through(cell: dict) -> tuple[float, list]:
 
 
 def _names(netlist: Netlist) -> dict[int, str]:
-    """A short public name for every net that has one, without bit index."""
+    """The shortest name of every net that has one in the source, without bit index."""
     names: dict[int, str] = {}
     for name, net in netlist.module["netnames"].items():
-        hidden = bool(net.get("hide_name")) or name.startswith("$")
         for bit in net["bits"]:
-            if isinstance(bit, int) and not hidden and len(name) < len(names.get(bit, name + "+")):
+            if isinstance(bit, int) and not name.startswith("$") and len(name) < len(names.get(bit, name + "+")):
                 names[bit] = name
     return names

@@ -60,13 +60,14 @@ def results() -> list[tuple[int, str]]:
 # -- the same with glue ------------------------------------------------------------------------------
 def glue_beats() -> list[tuple[int, str]]:
     """The input stream with its columns as a zero group, and with a FINISH packet."""
-    (act, _), *columns = beats()[: 1 + len(ACTIVATIONS)]
+    act = beats()[0][0]
     values = [value for column in ACTIVATIONS for value in column]
     zero_bits = sum(1 << index for index, value in enumerate(values) if value)
     sent = int.from_bytes(bytes(value + ZERO_POINT for value in values if value), "little")
+    places = ", ".join(str(index) for index, value in enumerate(values) if value)
     words = [
         (act | packets.KIND_GLUE, "ACTZ: fields as ACT's"),
-        (zero_bits, f"zero group of {8 * len(columns)}: activations {', '.join(str(i) for i, v in enumerate(values) if v)}"),
+        (zero_bits, f"zero group of {len(values)}: activations {places}"),
         (sent, f"which are {', '.join(str(v) for v in values if v)}"),
         (
             packets.encode(

@@ -179,11 +179,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--modules", action="store_true", help="keep module borders and count every module")
     parser.add_argument("--netlist", type=Path, metavar="FILE", help="with --top or --modules: write Verilog, too")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
-    parser.add_argument("--update", action="store_true", help="commit the figures: write docs/results/synth.*")
+    parser.add_argument(
+        "--update", action="store_true", help="write docs/results/synth.*; with --modules, by module, too"
+    )
     arguments = parser.parse_args(argv)
     try:
         config = get_config(arguments.config)
-        if arguments.top or arguments.modules or arguments.netlist:
+        if not arguments.update and (arguments.top or arguments.modules or arguments.netlist):
             top = arguments.top or TOP
             counted = synthesize(config, top, flatten=not arguments.modules, netlist=arguments.netlist)
             if arguments.json:
@@ -195,7 +197,7 @@ def main(argv: list[str] | None = None) -> int:
         measured = measure(config)
         record = measured.record()
         if arguments.update:
-            modules = synthesize(config, TOP, flatten=False)
+            modules = synthesize(config, TOP, flatten=False) if arguments.modules else {}
             results.update(config, {**record, "modules": {name: asdict(used) for name, used in modules.items()}})
         complaints = results.complaints(config, record)
     except ZeroskipError as error:

@@ -208,6 +208,7 @@ def column_image(plan: ConvPlan, x: np.ndarray, act_format: int, zero_point: int
     x: int16 without its zero point, or uint8 with ``zero_point`` in it.
     """
     config, groups = plan.config, blocks_of(plan)
+    act_format = FORMAT_S16 if config.engine == "zena" else act_format
     inside = zero_point if x.dtype == np.uint8 else 0
     if plan.blocking == "folded":
         x = _fold(plan, x, inside)

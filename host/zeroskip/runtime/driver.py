@@ -17,8 +17,9 @@ from .pynq_import import import_pynq, pynq_errors, quiet, reason
 
 BEAT_BYTES = 8
 
-_ENGINE_VLNV = "zeroskip:zeroskip:zeroskip_core"
-_DMA_VLNV = "xilinx.com:ip:axi_dma"
+_ENGINE_VLNVS = ("zeroskip:zeroskip:zeroskip_core", "xilinx.com:module_ref:zeroskip_bd")
+"""As devices/hwh.py names it, and as Vivado does where the engine is a module reference."""
+_DMA_VLNVS = ("xilinx.com:ip:axi_dma",)
 _GLUE = ("act_expand", "act_finish")
 
 # AXI DMA, direct register mode (PG021).
@@ -79,8 +80,8 @@ class Accelerator:
         pynq = import_pynq()
         with quiet():
             self.overlay = pynq.Overlay(bitstream, device=device)
-            self._engine = self._ip(_ENGINE_VLNV)
-            self._dma = self._ip(_DMA_VLNV)
+            self._engine = self._ip(_ENGINE_VLNVS)
+            self._dma = self._ip(_DMA_VLNVS)
         self._target = self.overlay.device
         self._remote = self._target.has_capability("REMOTE")
         self._buffers: dict[str, Any] = {}
@@ -90,20 +91,23 @@ class Accelerator:
         self.compress = False
         self.reset()
 
-    def _ip(self, vlnv: str) -> Any:
-        names = [name for name, ip in self.overlay.ip_dict.items() if str(ip.get("type", "")).startswith(vlnv + ":")]
+    def _ip(self, vlnvs: tuple[str, ...]) -> Any:
+        kinds = {name: str(ip.get("type", "")).rpartition(":")[0] for name, ip in self.overlay.ip_dict.items()}
+        names = [name for name, kind in kinds.items() if kind in vlnvs]
         if len(names) != 1:
-            raise DeviceError(f"the overlay has {len(names)} IPs of type {vlnv}; needed: exactly one")
+            raise DeviceError(f"the overlay has {len(names)} IPs of type {' or '.join(vlnvs)}; needed: exactly one")
         return getattr(self.overlay, names[0])
 
     def _find_glue(self, wanted: bool | None) -> bool:
         """Whether the hardware has the glue and it may be used; it has no registers, only a place in the design."""
-        found = [getattr(block, "vlnv", None) for block in self.overlay.systemgraph.blocks.values()]
+        graph = getattr(self.overlay, "systemgraph", None)
+        found = [getattr(block, "vlnv", None) for block in (graph.blocks.values() if graph is not None else ())]
         found = [vlnv.name for vlnv in found if vlnv is not None and vlnv.vendor == "zeroskip"]
         missing = [name for name in _GLUE if name not in found]
         if wanted and missing:
             raise ConfigError(
-                f"the hardware has no {' and no '.join(missing)}, which glue=True asks for. Load a bitstream that was built with the glue, or open the device with glue=False"
+                f"the hardware has no {' and no '.join(missing)}, which glue=True asks for. "
+                "Load a bitstream that was built with the glue, or open the device with glue=False"
             )
         return wanted is not False and not missing
 
@@ -286,15 +290,21 @@ class Accelerator:
         """
         mmio = self._dma.mmio
         # The DMA first, so that no word of the old stream follows the engine's reset.  Its reset is also the glue's,
-        # which may hold words for the engine, and the engine words for the glue: hence twice.
+        # into which words may come until the DMA has stopped, and sums until the engine is reset.
         for _ in range(2 if self.glue else 1):
-            mmio.write(_MM2S + _DMACR, _RESET)
-            self._until(lambda: not (mmio.read(_MM2S + _DMACR) | mmio.read(_S2MM + _DMACR)) & _RESET, "leave its reset")
-            self._control("reset")
+            self._reset_dma()
+        self._control("reset")
+        if self.glue:
+            self._reset_dma()
         for channel, base in ((self._dma.sendchannel, _MM2S), (self._dma.recvchannel, _S2MM)):
             mmio.write(base + _DMACR, _RUN)
             self._until(lambda base=base: not mmio.read(base + _DMASR) & _HALTED, "start")
             channel.start()
+
+    def _reset_dma(self) -> None:
+        mmio = self._dma.mmio
+        mmio.write(_MM2S + _DMACR, _RESET)
+        self._until(lambda: not (mmio.read(_MM2S + _DMACR) | mmio.read(_S2MM + _DMACR)) & _RESET, "leave its reset")
 
     def _until(self, condition: Any, what: str) -> None:
         deadline = time.monotonic() + self.timeout

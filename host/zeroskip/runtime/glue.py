@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..hardware.packets import FINISH_FILTER_0, FINISH_FILTER_1, FINISH_HEADER, GROUP, KIND_FINISH, encode
-from .zero_groups import decompress, most_beats
 from .hostops import Finish
 from .program import ConvPlan, Part
+from .zero_groups import decompress, most_beats
 
 _FILTER = {field.name: field for field in (*FINISH_FILTER_0, *FINISH_FILTER_1)}
 
@@ -73,8 +73,8 @@ def results(out: np.ndarray, runs: list[tuple[int, int]], finish: Finish, compre
         total = sum(count * each for (count, _), each in zip(runs, groups, strict=True))
         out = decompress(out, total, dtype, finish.quant.zero_point).view(np.uint64).ravel()
     for count, values in runs:
-        # Groups of 64 are whole beats in every type.
-        each = -(-values // GROUP) * GROUP if compress else run_beats(values, dtype.itemsize, False) * 8 // dtype.itemsize
+        multiple = GROUP if compress else 8 // dtype.itemsize  # a group, or a beat
+        each = -(-values // multiple) * multiple
         size = count * each * dtype.itemsize // 8
         found.append(out[at : at + size].view(dtype).reshape(count, each)[:, :values])
         at += size

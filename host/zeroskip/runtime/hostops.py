@@ -256,6 +256,9 @@ def reduce_windows(x: np.ndarray, kernel, stride, padding, dilation, operator: n
     for axis, size, step, apart in zip((-1, -2), kernel[::-1], stride[::-1], dilation[::-1], strict=True):
         count = out_size(x.shape[axis], size, step, 0, 0, apart)
         x = np.moveaxis(x, axis, 0)
+        if size == len(x):  # one window over everything: a mean over whole maps has no loop over its pixels
+            x = np.moveaxis(operator.reduce(x, axis=0, keepdims=True, dtype=x.dtype), 0, axis)
+            continue
         taps = [x[i * apart : i * apart + (count - 1) * step + 1 : step] for i in range(size)]
         reduced = taps[0].copy()
         for tap in taps[1:]:

@@ -65,10 +65,24 @@ def memory_plan(model: Model) -> list[LayerPlan]:
     return [_layer(node, model.tensors[node.inputs[0]]) for node in model.layers]
 
 
-def _layer(node: Node, x: Tensor) -> LayerPlan:
-    plan, config = node.plan, node.plan.config
+def predicted_cycles(node: Node, x: Tensor) -> float:
+    """What the model that chooses tiles expects of a layer for one image; ``x`` is its input.
+
+    It knows no activations: no step is skipped for them (zena: as its scheduler expects).
+    """
+    plan, (shape, act_format) = node.plan, _input(x)
+    view, engine = plan.view(1, *shape[2:]), conv.STREAMS[plan.config.engine]
+    return sum(engine.tile_of(plan, part, view, act_format).cycles for part in plan.parts)
+
+
+def _input(x: Tensor) -> tuple[tuple[int, ...], int]:
+    """Shape (1, C, H, W) and ACT format of a layer's input."""
     shape = (1, *x.shape) if len(x.shape) == 3 else (1, *x.shape, 1, 1)
-    act_format = FORMAT_S16 if x.quant.dtype == "int16" else FORMAT_U8
+    return shape, FORMAT_S16 if x.quant.dtype == "int16" else FORMAT_U8
+
+
+def _layer(node: Node, x: Tensor) -> LayerPlan:
+    plan, config, (shape, act_format) = node.plan, node.plan.config, _input(x)
     image = conv.column_image(plan, np.zeros(shape, np.int16), act_format, 0)
     programs = conv.programs(plan, shape, act_format)
     engine = conv.STREAMS[config.engine]

@@ -103,7 +103,7 @@ class JobPart:
         columns: int32, the chunks of all jobs: column (r * S + s) * blocks + block, -1: an empty chunk.
         words: uint64, the kernel data of all jobs.
         busy: float64 (1,), expected cycles of a pixel, all jobs of the sub-WG that has most to do.
-        dense: float64 (1,), cycles of a pixel if no zero were skipped and the PEs were always busy.
+        density: float64 (1,), expected share of the activations that travel and meet weights.
     """
 
     block0: int
@@ -120,7 +120,7 @@ class JobPart:
     columns: np.ndarray
     words: np.ndarray
     busy: np.ndarray
-    dense: np.ndarray
+    density: np.ndarray
 
     ARRAYS: ClassVar = {
         **dict.fromkeys(
@@ -129,7 +129,7 @@ class JobPart:
         "kernels": (np.int32, 2),
         "words": (np.uint64, 1),
         "busy": (np.float64, 1),
-        "dense": (np.float64, 1),
+        "density": (np.float64, 1),
     }
 
     @property
@@ -160,7 +160,8 @@ class JobPart:
         need(self.beats.min() >= config.sub_filters // 4 and self.words.shape == (self.beats.sum(),), "kernel data")
         need(self.kernels.min() >= -1 and self.kernels.max() < len(plan.weights), "a filter out of range")
         need((self.flags & ~(FIRST | FINAL) == 0).all() and self.flags[-1] & FINAL, "the last job is not final")
-        need(self.busy.shape == self.dense.shape == (1,) and self.busy[0] >= 0 <= self.dense[0], "busy or dense")
+        need(self.busy.shape == self.density.shape == (1,), "busy or density")
+        need(self.busy[0] >= 0 and 0 <= self.density[0] <= 1, "busy or density")
 
 
 @dataclass(frozen=True)
@@ -198,12 +199,16 @@ class ConvPlan:
 
     @property
     def steps(self) -> int:
-        """Steps of all schedules together, per pixel."""
+        """Steps of all schedules together, per pixel; zena: the cycles its jobs are expected to take."""
+        if self.config.engine == "zena":
+            return round(sum(part.busy[0] for part in self.parts))
         return int(sum(part.steps.sum() for part in self.parts))
 
     @property
     def dense_steps(self) -> int:
-        """Steps of the dense schedules of the same layout, per pixel."""
+        """Steps of the dense schedules of the same layout, per pixel; zena: weights of a PE."""
+        if self.config.engine == "zena":
+            return -(-self.weights.size // self.config.filters)
         return int(sum(part.dense.sum() for part in self.parts))
 
     @cached_property

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 
 import numpy as np
 
@@ -138,9 +137,10 @@ def _random_schedules(device: Accelerator, rounds: int, seed: int) -> str:
 
 
 def _random_layers(device: Accelerator, rounds: int, seed: int) -> str:
-    if find_spec("numba") is None:
-        return "not without the compiler (numba); give a compiled network with --model"
-    from ..compiler.conv import compile_conv
+    try:
+        from ..compiler.conv import compile_conv
+    except ImportError as error:
+        return f"not without the compiler ({error.name} is missing); give a compiled network with --model"
     from ..models.reference import conv2d
     from .conv import run_plan
 

@@ -17,10 +17,10 @@ from ..errors import InputError
 from ..hardware.config import Config
 from ..hardware.packets import ACT_HEADER, KIND_ACT, KIND_RUN, RUN_HEADER_0, RUN_HEADER_1, Field
 from . import glue
-from .zero_groups import compress as compress_acts
 from .hostops import Finish
 from .program import ConvPlan, Part
 from .tiling import DMA_LIMIT, Tile, View, choose_tile
+from .zero_groups import compress as compress_acts
 
 _BEATS = DMA_LIMIT // 8
 
@@ -153,7 +153,8 @@ def _spans(plan: ConvPlan, part: Part, tile: Tile, act_format: int, lead: int):
     config = plan.config
     wgs = config.wgs if tile.groups > 1 else tile.last_wgs
     columns = tile.size * wgs * config.column_beats(act_format)
-    runs = lead + 3 + part.steps.astype(np.int64) * config.step_beats  # with the header of the ACT packet that may follow
+    # With the headers, also of the ACT packet that may follow.
+    runs = lead + 3 + part.steps.astype(np.int64) * config.step_beats
     sums = tile.height * tile.width * -(-wgs * config.filters // 2)
     at_once = min(tile.groups, _BEATS // (columns + int(runs.sum()) + 1), _BEATS // (sums * len(runs)))
     if at_once:
@@ -300,7 +301,7 @@ def transfers(
 def collect(
     config: Config, program: Program, outs: list[np.ndarray], finish: Finish | None = None, compress: bool = False
 ) -> np.ndarray:
-    """All transfers' sums (int32), or results (finish.quant.dtype), by rectangle: (rectangles, E * M, height, width)."""
+    """All transfers' sums, int32, or results, of ``finish``'s type, by rectangle: (rectangles, E * M, height, width)."""
     rectangles = []
     for transfer, out in zip(program.transfers, outs, strict=True):
         runs = _runs(config, program, transfer)

@@ -50,8 +50,13 @@ class Program:
     source: np.ndarray
     spans: tuple[tuple[int, int], ...]
 
+    @property
+    def pixel_groups(self) -> int:
+        """How often every job's chunks are met: tile groups times pixels of a tile."""
+        return self.tile.groups * self.tile.height * self.tile.width
 
-def load_of(config: Config, part: JobPart, mode: str) -> Load:
+
+def load_of(part: JobPart) -> Load:
     """What the part's jobs ask of the engine."""
     return Load(
         tiles=len(part.tiles),
@@ -61,13 +66,13 @@ def load_of(config: Config, part: JobPart, mode: str) -> Load:
         beats=float(part.words.size + (2 + -(-part.chunks // 4)).sum()),
         finals=int(np.count_nonzero(part.flags & FINAL)),
         rounds=part.rounds,
-        compressed=skips(mode)[1],
+        density=float(part.density[0]),
     )
 
 
 def tile_of(plan: ConvPlan, part: JobPart, view: View, act_format: int) -> Tile:
     """The tile size of a part for maps of one size."""
-    return choose_tile(plan.config, view, part.layout, load_of(plan.config, part, plan.mode))
+    return choose_tile(plan.config, view, part.layout, load_of(part))
 
 
 def stream_beats(plan: ConvPlan, part: JobPart, tile: Tile, act_format: int) -> int:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..hardware.config import Config
+from ..hardware.packets import MIN_CHUNKS
 from .tiling import DMA_LIMIT, RATE, Layout, Tile, View, best_tile, candidates
 
-COLUMN_BEATS = {False: 17.0, True: 8.5}
-"""Beats four columns side by side take: all 16 values and the bit-vector, or with the zeros left out (at 40 %)."""
+_IMBALANCE = 0.3
+"""Work groups wait for the slowest: by this share over the square root of a tile's pixels."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Load:
         beats: of all kernel data and job headers.
         finals: final jobs of all sub-WGs.
         rounds: slots of partial sums of a pass.
-        compressed: activations travel without their zeros.
+        density: share of the activations that travel: non-zeros, or 1.
     """
 
     tiles: int
@@ -39,7 +40,7 @@ class Load:
     beats: float
     finals: int
     rounds: int
-    compressed: bool
+    density: float
 
 
 def choose_tile(config: Config, view: View, layout: Layout, load: Load) -> Tile:
@@ -49,18 +50,20 @@ def choose_tile(config: Config, view: View, layout: Layout, load: Load) -> Tile:
         InputError: not even one output pixel fits.
     """
     found = candidates(config, view, layout)
-    compute = found.pixels * load.busy + load.jobs
-    acts = load.tiles * (1 + found.size * -(-found.wgs // 4) * COLUMN_BEATS[load.compressed]) * RATE
+    compute = found.pixels * load.busy * (1 + _IMBALANCE / np.sqrt(found.pixels)) + load.jobs
+    # A beat carries an entry of four columns: their bit-vectors, then their values until the fullest is done.
+    column_beats = 1 + 16 * min(1.0, 1.1 * load.density)
+    acts = load.tiles * (1 + found.size * -(-found.wgs // 4) * column_beats) * RATE
     kernels = load.beats * RATE
     sums = load.finals * found.pixels * config.sub_filters * -(-found.wgs // 2)
+    sending = load.finals * found.pixels * config.sub_filters * np.maximum(-(-found.wgs // 2) * RATE, MIN_CHUNKS)
     # With room for two passes' sums, one's are sent while the next one computes.  Else the next begins as they leave:
-    # sending overlaps with about the last channel tile and the first one.
-    sums = sums * RATE
-    pause = np.maximum(sums - 2 * load.passes / load.tiles * compute, 0)
+    # sending overlaps with about the last channel tile and the first one.  The drain reads every MIN_CHUNKS cycles.
+    pause = np.maximum(sending - 2 * load.passes / load.tiles * compute, 0)
     pause = np.where(doubled_sums(config, load.rounds, found.pixels), 0, pause)
-    compute = np.maximum(compute + pause, sums)
+    compute = np.maximum(compute + pause, sending)
     cycles = np.where(found.double, np.maximum(compute, acts + kernels), acts + np.maximum(compute, kernels))
-    cycles = cycles * found.groups + sums / load.passes
+    cycles = cycles * found.groups + sending / load.passes
     legal = (load.rounds * found.pixels <= config.psums) & (sums * 8 <= DMA_LIMIT)
     return best_tile(config, layout, found, legal, cycles, (acts + kernels) * found.groups)
 
