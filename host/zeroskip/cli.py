@@ -67,12 +67,12 @@ examples:
 def _compile_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("compile options")
     group.add_argument("--calibration", metavar="X.npy", help="images, as --input, that set the activation scales")
-    group.add_argument("--labels", metavar="Y.npy", help="class of each calibration image, for a budget in percent")
+    group.add_argument("--labels", metavar="Y.npy", help="class of each calibration image, for --budget 1%%")
     group.add_argument(
         "--budget",
         metavar="LOSS",
         help="choose every filter's scale for the fewest cycles, losing at most this against plain 8-bit weights: "
-        "3dB of output SQNR, or with --labels 1%% of accuracy",
+        "3dB of output SQNR, or 1%% of accuracy (without --labels: of agreement with the float network)",
     )
     group.add_argument("--scale-rule", choices=("percentile", "max_abs", "power_of_two"), help="default: percentile")
     group.add_argument(
@@ -136,9 +136,11 @@ def parser() -> argparse.ArgumentParser:
     one = add("info", "show what is in a .zsk file or what a build configuration means")
     one.add_argument("what", metavar="MODEL.zsk|CONFIG")
 
-    one = add("report", "show a report's data as a table, or turn it into an HTML page")
-    one.add_argument("data", metavar="REPORT.json", help="from `zeroskip run --json`")
-    one.add_argument("-o", "--output", metavar="FILE.html", help="write a page instead of printing a table")
+    one = add("report", "show a report's data as a table, turn it into an HTML page, or compare builds and engines")
+    one.add_argument(
+        "data", metavar="REPORT.json", nargs="+", help="from `zeroskip run --json`; several are set side by side"
+    )
+    one.add_argument("-o", "--output", metavar="FILE.html", help="write a page instead of printing a table (of one)")
 
     one = add("demo", "run real handwritten digits through the Verilog and check every result")
     one.add_argument("--config", default="tiny", help=f"{config_help}; default: tiny")

@@ -271,14 +271,16 @@ def _info_config(config: Config) -> None:
 def report(options) -> None:
     """``zeroskip report``"""
     from .files import write_atomic
-    from .report import load, render, table
+    from .report import load, render, side_by_side, table
 
     _targets(options.output)
-    data = load(options.data)
+    if options.output and len(options.data) > 1:
+        raise InputError(f"--output {options.output}: a page of {len(options.data)} reports; accepted: one")
+    data = [load(path) for path in options.data]
     if options.output:
-        write_atomic(options.output, render(data))
+        write_atomic(options.output, render(data[0]))
     else:
-        print(table(data, _width()), end="")
+        print(table(data[0], _width()) if len(data) == 1 else side_by_side(data), end="")
 
 
 def demo(options) -> int | None:

@@ -221,7 +221,8 @@ def test_reschedule_keeps_the_integers(compiled, images):
 
 def test_prune_and_clip_reach_the_weights(data, images):
     pruned = zeroskip.compile(data, "tiny", images, prune=0.5)
-    assert all((layer.plan.weights == 0).mean() >= 0.49 for layer in pruned.layers)
+    for layer in pruned.layers:  # those with fewer than 16 weights per filter stay whole
+        assert ((layer.plan.weights == 0).mean() >= 0.49) == (layer.plan.weights[0].size >= 16)
     clipped = zeroskip.compile(data, "tiny", images, clip=119)
     assert all(np.abs(layer.plan.weights).max() <= 8 for layer in clipped.layers)
 

@@ -10,7 +10,7 @@ import pytest
 
 from zeroskip.errors import FileFormatError, InputError
 from zeroskip.hardware.registers import COUNTER_NAMES
-from zeroskip.report import build, load, render, save, table
+from zeroskip.report import build, load, render, save, side_by_side, table
 from zeroskip.report.svg import Bar, Group, Part, bars, ticks
 
 CYCLES = {("dense", False): (800, 400), ("zero_skip", False): (400, 250), ("combined", False): (200, 200)}
@@ -261,3 +261,19 @@ def test_save_leaves_the_old_file(data, tmp_path):
     with pytest.raises(InputError, match="cannot be written"):
         save(build(data), tmp_path / "no" / "folder.json")
     assert not list(tmp_path.iterdir())
+
+
+def test_builds_side_by_side(data):
+    other = deepcopy(data)
+    other["config"] |= {"name": "zena_tiny", "macs": 32}
+    for run in other["runs"]:
+        run |= {"mode": "WAZ" if run["mode"] == "combined" else run["mode"], "activation_skip": False}
+    text = side_by_side([build(data), build(other)])
+    lines = [line.split() for line in text.splitlines() if line.startswith(("conv1", "total"))]
+    # 1000 MACs in 100 cycles of 16 multipliers; 4000 in 250; the other build has twice as many multipliers.
+    assert lines[0] == ["conv1", "1", "k", "100", "0.62", "100", "0.31"]
+    assert lines[1] == ["total", "4", "k", "250", "1.00", "250", "0.50"]
+    assert "zena_tiny: 32 multipliers" in text and "tiny combined + activation skip: cycles" in text
+    for change in ({"images": 3}, {"runs": [run | {"layers": run["layers"][:1]} for run in other["runs"]]}):
+        with pytest.raises(FileFormatError, match="one network on the same images"):
+            side_by_side([build(data), build(other | change)])

@@ -1,7 +1,7 @@
 """Images out of installed packages, prepared as each network wants them.
 
-Scales are calibrated on crops of four of scikit-image's photographs (astronaut, motorcycle, galaxies, stained
-tissue); those that accuracy is measured on never take part in it.
+Scales are calibrated on crops of two of scikit-image's photographs and on CIFAR's small ones; those that accuracy
+is measured on never take part in it.
 """
 
 from __future__ import annotations
@@ -57,19 +57,21 @@ def _test_photos():
 
 
 def _calibration_photos():
-    """Crops of scikit-image's other colour photographs, some mirrored: 16 images."""
+    """Eight crops of scikit-image's astronaut and motorcycle, some mirrored, and 24 of foolbox's small photographs."""
     from PIL import ImageOps
 
-    data = _folder("skimage") / "data"
-    photos = []
-    for name in ("astronaut.png", "motorcycle_left.png", "hubble_deep_field.jpg", "ihc.png"):
+    data, photos = _folder("skimage") / "data", []
+    for name in ("astronaut.png", "motorcycle_left.png"):
         photo = _open(data / name)
         width, height = photo.size
         side = min(width, height)
-        whole = photo.crop(((width - side) // 2, (height - side) // 2, (width + side) // 2, (height + side) // 2))
-        part = 2 * side // 3
-        photos += [whole, ImageOps.mirror(photo.crop((0, 0, part, part)))]
-        photos += [photo.crop((width - part, 0, width, part)), photo.crop((width - part, height - part, width, height))]
+        part, left, top = 2 * side // 3, (width - side) // 2, (height - side) // 2
+        photos.append(photo.crop((left, top, left + side, top + side)))
+        photos.append(ImageOps.mirror(photo.crop((0, 0, part, part))))
+        photos.append(photo.crop((width - part, 0, width, part)))
+        photos.append(photo.crop((width - part, height - part, width, height)))
+    for name in ("cifar10", "cifar100"):
+        photos += [_open(path) for path in sorted((_folder("foolbox") / "data").glob(f"{name}_*.png"))[:12]]
     return photos
 
 

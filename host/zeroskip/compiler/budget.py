@@ -43,7 +43,8 @@ RULES = (
 _EFFICIENCY = 1.1  # steps of a schedule over those of a perfect one, typically
 _ROUNDS = 9  # bisections, over 9 decades of the price
 _PROBE_IMAGES = 2
-_MACS = 4e9  # of one measurement: a second or two
+_WIDE = 256
+_MACS = 16e9  # of one measurement: a second or two
 _PROBE = RULES.index(Rule("percentile", "channel", 97))
 
 
@@ -53,7 +54,7 @@ class Budget:
 
     Args:
         decibels: of the output's signal-to-noise ratio, float against integer network.
-        points: of accuracy, in percent of the calibration images, which then need labels.
+        points: of accuracy, in percent of the calibration images.
     """
 
     decibels: float | None = None
@@ -177,9 +178,8 @@ def sensitivities(graph: Graph, images: np.ndarray, layers: dict[str, Trials]) -
     """
     values: dict[str, np.ndarray] = {}
     graph.run(images, lambda name, found: values.__setitem__(name, found))
-    output = network_output(graph)
-    power = float(np.square(values[output], dtype=np.float64).sum())
-    found = {}
+    output, wide = network_output(graph), _wide(graph)
+    found: dict[str, tuple[float, float, float]] = {}
     for index, node in enumerate(graph.nodes):
         if node.output not in layers:
             continue
@@ -191,9 +191,24 @@ def sensitivities(graph: Graph, images: np.ndarray, layers: dict[str, Trials]) -
         for later in graph.nodes[index + 1 :]:
             if any(name in changed for name in later.inputs):
                 changed[later.output] = execute(later, [changed.get(name, values[name]) for name in later.inputs])
-        error = float(np.square(changed.get(output, values[output]) - values[output], dtype=np.float64).sum())
-        found[node.output] = error / max(power, 1e-30) / max(float(trial.noise[probe].sum()), 1e-12)
-    return found
+        noise = max(float(trial.noise[probe].sum()), 1e-12)
+        found[node.output] = noise, *(_noise(values, changed, place) for place in (wide, output))
+    # A few numbers at the very end say little about one layer: listen where there are many, and let all layers
+    # together tell how much of that arrives at the end.
+    heard = [(there, arrived) for _, there, arrived in found.values() if there > 0]
+    passed = sum(arrived for _, arrived in heard) / max(sum(there for there, _ in heard), 1e-30)
+    return {name: (there * passed or arrived) / noise for name, (noise, there, arrived) in found.items()}
+
+
+def _noise(values, changed, place: str | None) -> float:
+    """Relative noise power of a tensor, 0 where nothing changed."""
+    return 10 ** (-sqnr(values[place], changed[place]) / 10) if place in changed else 0.0
+
+
+def _wide(graph: Graph) -> str | None:
+    """The last tensor of at least 256 elements."""
+    wide = [node.output for node in graph.nodes if np.prod(graph.shapes[node.output]) >= _WIDE]
+    return wide[-1] if wide else None
 
 
 def probe_images(images: np.ndarray) -> np.ndarray:
@@ -230,24 +245,21 @@ def spend(
     Args:
         tensors: shape and scale of every tensor.
         trials: output tensor -> trials under :data:`RULES`, measured; layers with a single rule have no choice.
-        images, labels: what the loss is measured on.
+        images, labels: what the loss is measured on; without labels the float network's answers are the right ones.
         mode: of the schedules.
 
     Returns:
         The choices, and the measured loss, in the budget's unit.
-
-    Raises:
-        InputError: a budget of accuracy without labels.
     """
     quants = {name: tensor.quant for name, tensor in tensors.items()}
-    if budget.points is not None and labels is None:
-        raise InputError(f"budget {budget}: accuracy needs labels of the calibration images; or give decibels")
     images, labels = _affordable(graph, images, labels, budget)
     output = network_output(graph)
     exact: dict[str, list] = {output: []}
     for start in range(0, len(images), graph.batch):
         graph.run(images[start : start + graph.batch], lambda name, v: exact[name].append(v) if name in exact else None)
     exact = np.concatenate(exact[output])
+    if labels is None:
+        labels = exact.reshape(len(exact), -1).argmax(axis=1)
 
     def outputs(choices: Choices) -> np.ndarray:
         layers = integer_layers(graph.nodes, quants, trials, choices)

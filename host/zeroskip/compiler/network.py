@@ -58,12 +58,14 @@ def compile(
         per: one weight scale per "tensor" (layer) or per "channel" (filter).
         percentile: of the rule of that name.
         clip: threshold of Kang et al., equation 1; 0 clips nothing.
-        prune: share of each layer's weights, the smallest, that are set to zero; 0 to 1.
+        prune: share of each layer's weights, the smallest, that are set to zero; 0 to 1.  Layers whose filters
+            have fewer than 16 weights stay whole.
         budget: choose the scale rule of every filter, for the fewest cycles, such that the network loses at
-            most this against plain 8-bit weights: decibels of output SQNR (3, "3dB") or, with labels,
-            points of accuracy ("1%"), on the calibration images.  Layers that ``scale_rule`` names keep
+            most this against plain 8-bit weights: decibels of output SQNR (3, "3dB") or points of accuracy
+            ("1%"), on the calibration images.  Layers that ``scale_rule`` names keep
             their rule; ``per``, ``percentile`` and ``clip`` are for them only.
-        labels: int (N,), the class of every calibration image.
+        labels: int (N,), the class of every calibration image, for a budget of accuracy; without, what the
+            float network answers counts as right.
         bias_correction: take the mean error of the quantised weights, as seen on the calibration images,
             out of the bias.
         mode: what is skipped, one of the engine's ``runtime.modes.MODES``; default: its last, the fastest.

@@ -22,6 +22,8 @@ PER = ("tensor", "channel")
 WEIGHT_MAX = 127
 NON_OUTLIER_MAX = 7
 BIAS_MAX = 2**30
+PRUNED_FILTER = 16
+"""Weights a filter must have to be pruned: not depthwise 3x3."""
 
 
 @dataclass(frozen=True)
@@ -111,10 +113,10 @@ def prune(w: np.ndarray, share: float) -> np.ndarray:
 def prune_graph(graph: Graph, share: float, images: np.ndarray) -> None:
     """Prune every layer of a network; its biases make up for the mean of what is missing, as seen on images.
 
-    Layers that bring integers of their own, and filters of a single weight, stay as they are.
+    Layers that bring integers of their own, and filters with few weights, which can spare none, stay as they are.
     """
     means: dict[str, list[np.ndarray]] = {}
-    layers = [n for n in graph.nodes if n.op == "conv" and not n.given and n.weight.shape[1:] != (1, 1, 1)]
+    layers = [n for n in graph.nodes if n.op == "conv" and not n.given and n.weight[0].size >= PRUNED_FILTER]
     wanted = {node.inputs[0] for node in layers}
 
     def observe(name: str, values: np.ndarray) -> None:

@@ -263,7 +263,8 @@ def build(
     parameters = {**config.rtl_parameters(), "CONFIG_HASH": f"32'h{config.hash:08x}"}
     contents = [part for path in _sources(folders) for part in (path.name, path.read_bytes())]
     tools = [verilator_version, compiler_version, *VERILATOR_FLAGS, *CXX_FLAGS, str(trace)]
-    key = _digest([*tools, top, depends, Path(__file__).read_bytes(), HARNESS.read_bytes(), repr(parameters), *contents])
+    sources = [Path(__file__).read_bytes(), HARNESS.read_bytes(), depends, *contents]
+    key = _digest([*tools, top, repr(parameters), *sources])
 
     cache = cache_dir()
     try:
@@ -296,7 +297,8 @@ def _verilate(
 ) -> Path:
     """Verilates and compiles in ``scratch``; the path of the library there.  harness: C++ and its compiler flags."""
     # The classes are named alike whatever the top, so that one harness fits.
-    command = [verilator, "--cc", "--top-module", source.stem, "--prefix", f"V{TOP}", "-Mdir", scratch, *VERILATOR_FLAGS]
+    command = [verilator, "--cc", "--top-module", source.stem, "--prefix", f"V{TOP}", "-Mdir", scratch]
+    command += [*VERILATOR_FLAGS]
     command += ["--trace-fst"] if trace else []
     command += [f"-G{name}={value}" for name, value in parameters.items()]
     command += [word for folder in folders for word in ("-y", folder)] + [f"-I{source.parents[1] / 'include'}"]

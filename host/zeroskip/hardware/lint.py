@@ -28,6 +28,15 @@ def cases() -> Iterator[tuple[str, str, Config]]:
             yield f"mux {mux}, {act_w} bits", "zeroskip_core", dataclasses.replace(tiny, mux=mux, act_w=act_w)
     for field, value in (("filters", 4), ("wgs", 1), ("wgs", 3), ("lanes", 4), ("lanes", 16), ("scan", 1), ("scan", 8)):
         yield f"{field} = {value}", "zeroskip_core", dataclasses.replace(tiny, **{field: value})
+    corners = (
+        {"filters": 4, "wgs": 1, "columns": 32, "steps": 8, "psums": 32, "sub_wgs": 1},
+        {"filters": 64, "wgs": 31, "sub_wgs": 8},
+        {"wgs": 5, "act_w": 9, "weight_w": 8, "columns": 1024, "steps": 32, "psums": 512},
+        {"act_w": 16, "weight_w": 5, "columns": 32, "steps": 32},
+    )
+    for corner in corners:
+        label = ", ".join(f"{field} = {value}" for field, value in corner.items())
+        yield f"zena: {label}", "zeroskip_core", dataclasses.replace(BUILTIN["zena_tiny"], **corner)
     for name, config in BUILTIN.items():
         yield name, "zeroskip_sim", config
     for top in ("zeroskip_board_sim", "zeroskip_bd"):

@@ -24,8 +24,15 @@ from .config import Config
 
 TOP = "zeroskip_board"
 
-SYNTHESIS = "synth_xilinx -family xc7 -arch xc7 -flatten -abc9 -top {top}"
-"""The flow of nextpnr-xilinx; clock buffers are inserted."""
+SYNTHESIS = (
+    "synth_xilinx -family xc7 -arch xc7 -flatten -abc9 -nosrl -top {top} {options} -run begin:map_dsp",
+    # Else left out together with the shift registers; selectors by a register become smaller.
+    "pmux2shiftx",
+    "opt_clean",
+    "synth_xilinx -family xc7 -arch xc7 -flatten -abc9 -nosrl -top {top} {options} -run map_dsp:",
+)
+"""The flow of nextpnr-xilinx; clock buffers are inserted.  Delays stay flip-flops: a LUT's shift register is 1.2 ns
+slower at its output, and would take in the registers that belong into the block RAMs."""
 
 _READ_PORTS = {
     "A": (("DOADO", "DOPADOP"), "CLKARDCLK", "DOA_REG", "REGCEAREGCE"),
@@ -69,7 +76,7 @@ def implement(config: Config, top: str = TOP) -> Netlist:
         file = Path(folder, "netlist.json")
         commands = [
             *yosys.read_commands(config, top),
-            SYNTHESIS.format(top=top) + ("" if top == TOP else " -noiopad -noclkbuf"),
+            *(line.format(top=top, options="" if top == TOP else "-noiopad -noclkbuf") for line in SYNTHESIS),
             # A module whose borders synthesis had to keep has none from here on.
             "setattr -mod -unset keep_hierarchy *",
             "flatten",

@@ -119,6 +119,13 @@ class Report:
         """The run set against the ideal bound: combined without activation skip, which the bound knows nothing of."""
         return self.run("combined", False) or self.best
 
+    @property
+    def bound_text(self) -> str:
+        """What the ideal bound counts, as a sentence's end: the cycles if ..."""
+        if self.config.get("engine") == "zena":
+            return "every PE multiplied two non-zeros in every cycle"
+        return "every MAC did two non-outliers or one outlier in every cycle"
+
     def baseline(self, index: int | None = None) -> float:
         """Dense cycles of layer ``index`` (None: all): measured if there is a dense run, else the dense
         schedule's steps times pixels, which leaves every stall out of the baseline only."""

@@ -40,6 +40,16 @@ _WORDS = (
 )
 
 
+_ZENA_WORDS = (
+    ("dense", "every product takes a cycle, zero or not"),
+    ("WZ, AZ", "products with a zero weight, or with a zero activation, are skipped"),
+    ("WAZ", "both are skipped"),
+    ("WAZ+KA", "kernel allocation, too: filters with similar numbers of non-zero weights run together"),
+    ("ideal bound", "the cycles if every PE multiplied a non-zero weight and a non-zero activation in every cycle"),
+    ("act zeros", "share of exact zeros among the activations that enter the layer"),
+)
+
+
 def _colour(report: Report, run: Run) -> str:
     """Grey for the dense run, a colour for each other, the same in every plot."""
     if run not in report.compared:
@@ -156,7 +166,7 @@ def _speed_plot(report: Report) -> str:
         ]
         groups.append(Group(name, lines))
     key = legend(
-        [*((_colour(report, run), run.label) for run in report.compared), ("markkey", "ideal bound of the weights")]
+        [*((_colour(report, run), run.label) for run in report.compared), ("markkey", "ideal bound")]
     )
     return _figure(
         "Speed-up over dense",
@@ -231,6 +241,6 @@ def render(report: Report) -> str:
         f"{_list('Conditions', report.all_conditions.items())}"
         f"{_list('Accuracy', report.accuracy.items())}"
         f"{f'<section><h2>Checks</h2><ul>{checks}</ul></section>' if checks else ''}"
-        f"{_list('Words', _WORDS)}"
+        f"{_list('Words', _ZENA_WORDS if report.config.get('engine') == 'zena' else _WORDS)}"
         "</main></body></html>\n"
     )

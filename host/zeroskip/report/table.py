@@ -71,7 +71,7 @@ def table(report: Report, width: int | None = None) -> str:
     if report.checks:
         out += ["Checks", *(f"  {'ok  ' if ok else 'FAIL'} {name}" for name, ok in report.checks)]
     out += [
-        "Shares of weights are weighted by MACs in the total. % of bound: cycles if every MAC did two non-outliers",
-        f"or one outlier in every cycle, over the cycles of '{report.bound_run.label}'.",
+        f"Shares of weights are weighted by MACs in the total. % of bound: cycles if {report.bound_text},",
+        f"over the cycles of '{report.bound_run.label}'.",
     ]
     return "\n".join(out) + "\n"

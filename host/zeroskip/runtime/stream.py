@@ -301,7 +301,7 @@ def transfers(
 def collect(
     config: Config, program: Program, outs: list[np.ndarray], finish: Finish | None = None, compress: bool = False
 ) -> np.ndarray:
-    """All transfers' sums, int32, or results, of ``finish``'s type, by rectangle: (rectangles, E * M, height, width)."""
+    """All transfers' sums (int32) or results (``finish``'s type) by rectangle: (rectangles, E * M, height, width)."""
     rectangles = []
     for transfer, out in zip(program.transfers, outs, strict=True):
         runs = _runs(config, program, transfer)

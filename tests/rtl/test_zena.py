@@ -1,0 +1,149 @@
+"""The Verilated zena engine against its functional model and its cycle model, on random legal streams.
+
+Sums must be bit-identical and every counter equal, with and without stalls in memory and streams.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from random_zena_stream import random_stream
+from test_engine import MEMORIES
+from variants import ZENA_VARIANTS
+
+from zeroskip.devices import open_device
+from zeroskip.errors import DeviceError, InputError
+from zeroskip.hardware import packets
+from zeroskip.models import zena
+from zeroskip.models.cycles import simulate
+
+
+def job(config, *, loop=(1, 1), chunks=5, kernels=None, **fields) -> list[int]:
+    """A JOB over one pixel, all kernels the same: chunks of (mask, values)."""
+    head = {name: 0 for name in ("page", "first", "last", "final", "sub_wg", "relu", "psum", "base")}
+    head |= {"kind": packets.KIND_JOB, "wgs": 1, "chunks": chunks, "undrained": 15, **fields}
+    words = [
+        packets.encode(packets.JOB_HEADER_0, **head),
+        packets.encode(packets.JOB_HEADER_1, nx=loop[0], ny=loop[1], dx=1, dy=0),
+    ]
+    words += packets.lane_group([[(chunk, []) for chunk in range(lane, chunks, 4)] for lane in range(4)])
+    kernels = kernels or [(0, [])] * chunks
+    for _ in range(0, config.sub_filters, 4):
+        words += packets.lane_group([kernels] * 4)
+    return words
+
+
+def columns(chunks, address=0) -> list[int]:
+    """A ZACT for one work group."""
+    head = packets.encode(
+        packets.ZACT_HEADER, kind=packets.KIND_ZACT, page=0, wgs=1, address=address, count=len(chunks)
+    )
+    return [head, *packets.lane_group([chunks])]
+
+
+def stream(*parts) -> np.ndarray:
+    return np.array([word for part in parts for word in part], np.uint64)
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+@pytest.mark.parametrize("variant", ZENA_VARIANTS)
+def test_random_streams(variant, memory):
+    config = ZENA_VARIANTS[variant]
+    pes = config.wgs * config.sub_filters
+    products = empties = 0
+    with open_device("sim", config, memory=MEMORIES[memory]) as device:
+        for seed in range(8 if config.macs > 64 else 24):
+            words, beats = random_stream(config, seed)
+            sums, counters = device.execute(words, beats)
+            expected, modelled = simulate(config, words, MEMORIES[memory])
+            np.testing.assert_array_equal(sums, expected, err_msg=f"{variant}, seed {seed}")
+            assert counters == modelled, f"{variant}, seed {seed}"
+            assert counters.cycles == counters.busy + counters.stall_input + counters.stall_output
+            computed = counters.multiplies + counters.empty_chunks
+            assert (computed + counters.barrier_wait) % pes == 0
+            assert computed >= counters.busy > 0
+            products, empties = products + counters.multiplies, empties + counters.empty_chunks
+    assert products > 0 and empties > 0
+
+
+def test_runs_follow_without_reset():
+    """What one transfer leaves in memories, pointers and pipelines must not reach the next."""
+    config = ZENA_VARIANTS["zena_tiny"]
+    with open_device("sim", config) as device:
+        first = [device.execute(*random_stream(config, seed)) for seed in (1, 2, 3)]
+        again = [device.execute(*random_stream(config, seed)) for seed in (1, 2, 3)]
+    for (sums, counters), (sums_again, counters_again) in zip(first, again):
+        np.testing.assert_array_equal(sums, sums_again)
+        assert counters == counters_again
+
+
+@pytest.mark.parametrize("kind", ["model", "sim"])
+def test_a_sum_by_hand(kind):
+    """Two activations meet two weights in one of two common positions; a second job adds; ReLU clips the other PEs."""
+    config = ZENA_VARIANTS["one"]
+    words = stream(
+        columns([(0b0110, [7, -9]), (0, []), (1 << 15, [-32767]), (0, []), (0, [])]),
+        job(config, first=1, kernels=[(0b1010, [100, 5]), (0xFFFF, [1] * 16), (1 << 15, [-3]), (0, []), (0, [])]),
+        job(config, final=1, last=1, relu=1, kernels=[(0b0100, [-32768])] + [(0, [])] * 4),
+    )
+    total = 7 * 100 + 32767 * 3 + 9 * 32768
+    with open_device(kind, config) as device:
+        received, counters = device.execute(words, config.sub_filters)
+    assert received.tolist() == [total << 32 | 1] * 4
+    # Chunks 0 and 2 of the first job and chunk 0 of the second have one product each, the other seven are empty.
+    assert (counters.multiplies, counters.empty_chunks, counters.barrier_wait) == (4 * 3, 4 * 7, 0)
+    assert counters.busy == 10
+
+
+def test_job_takes_one_cycle_per_product_and_empty_chunk():
+    """No bubble between chunks, pixels and jobs, whatever the density."""
+    config = ZENA_VARIANTS["one"]
+    kernels = [(0xFFFF, [1] * 16), (0, []), (1, [1]), (0, []), (0x0011, [1, 1])]
+    pixels = 4 * 2
+    words = stream(
+        columns([(0xFFFF, [1] * 16)] * 16),
+        job(config, first=1, loop=(4, 2), kernels=kernels),
+        job(config, final=1, last=1, loop=(4, 2), kernels=kernels),
+    )
+    with open_device("sim", config) as device:
+        received, counters = device.execute(words, pixels * config.sub_filters)
+    assert received.tolist() == [2 * 19] * (pixels * config.sub_filters)
+    assert counters.busy == counters.span == 2 * pixels * 21
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(chunks=4), "4 chunks; accepted: 5 to 8"),
+        (dict(wgs=2), "2 work groups; accepted: 1 to 1"),
+        (dict(psum=32), "32 as last partial sum; accepted: 0 to 31"),
+        (dict(first=0), "no JOB flagged first has begun"),
+        (dict(final=0), "flagged last that is not final"),
+        (dict(last=0), "does not end with a JOB flagged last"),
+    ],
+)
+def test_illegal_jobs_are_refused(change, message):
+    config = ZENA_VARIANTS["one"]
+    with pytest.raises(InputError, match=message):
+        zena.execute(config, stream(job(config, **dict(first=1, final=1, last=1) | change)))
+
+
+def test_sums_that_may_not_be_sent_are_not_overwritten():
+    config = ZENA_VARIANTS["one"]
+    first, second = dict(first=1, final=1), dict(first=1, final=1, last=1)
+    with pytest.raises(InputError, match="may not have been sent yet; give this JOB a smaller `undrained` than 1"):
+        zena.execute(config, stream(job(config, **first), job(config, undrained=1, **second)))
+    for fields in (dict(undrained=0), dict(undrained=15, psum=1)):
+        zena.execute(config, stream(job(config, **first), job(config, **fields, **second)))
+
+
+@pytest.mark.parametrize(("change", "error"), [(dict(chunks=4), 6), (dict(sub_wg=5), 7), (dict(wgs=2), 2)])
+def test_the_hardware_stops_at_an_illegal_header(change, error):
+    config = ZENA_VARIANTS["one"]
+    words = stream(job(config, **dict(first=1, final=1, last=1) | change))
+    with open_device("sim", config, timeout=0.2) as device:
+        with pytest.raises(DeviceError, match=f"engine error {error} "):
+            device.execute(words, 4)
+        legal = stream(job(config, first=1, final=1, last=1))
+        received, _ = device.execute(legal, config.sub_filters)
+        assert received.tolist() == [0] * 4
