@@ -197,7 +197,7 @@ Conditions, unless a table says otherwise:
   and stalls included, {batch};
 * *over dense*: cycles of the dense schedule of the same weights on the same hardware, data and memory, over cycles;
   *over plain*: cycles with plain 8-bit weights, same schedule, over cycles;
-* activations 8 bits, scales from 16 photographs (100 digits) that are not among the test images; biases corrected for
+* activations 8 bits, scales from 24 photographs (100 digits) that are not among the test images; biases corrected for
   the mean error of the weights; *SQNR*: power of the float output over power of the difference, test images;
 * the scale rules are those of [numerics](../numerics.md#weights). *budget*: every filter has its own rule, for the
   fewest cycles at the stated loss of output SQNR against plain 8-bit, measured on the calibration images

@@ -16,6 +16,7 @@ module zena_detect #(
     output wire                s_ready,
     input  wire [15:0]         s_mask,
     input  wire                s_more,     // s_mask has more than one position
+    input  wire                s_none,     // s_mask has none
     input  wire [CHUNK_W-1:0]  s_chunk,
     input  wire [COLUMN_W-1:0] s_column,
     input  wire [PSUM_W-1:0]   s_psum,
@@ -35,6 +36,7 @@ module zena_detect #(
 );
 
     reg                now_valid, now_first, now_pixel_end, now_job_end;
+    reg                now_none;   // now_mask is empty
     reg                now_more;   // now_mask has more than one position left: known when it is loaded
     reg [15:0]         now_mask;
     reg [CHUNK_W-1:0]  now_chunk;
@@ -87,6 +89,7 @@ module zena_detect #(
         if (s_ready) begin
             now_valid     <= s_valid;
             now_more      <= s_valid && s_more;
+            now_none      <= s_none;
             now_mask      <= s_mask;
             now_chunk     <= s_chunk;
             now_column    <= s_column;
@@ -95,8 +98,8 @@ module zena_detect #(
             now_pixel_end <= s_pixel_end;
             now_job_end   <= s_job_end;
         end
-        product   <= now_valid && |one;
-        empty     <= now_valid && !(|one);
+        product   <= now_valid && !now_none;
+        empty     <= now_valid && now_none;
         position  <= lowest;
         chunk     <= now_chunk;
         column    <= now_column;

@@ -26,7 +26,7 @@ module zena_drain #(
     input  wire [$clog2(PSUMS)-1:0] load_ny,       // minus one
     // Their ends.
     input  wire [SUB_WGS-1:0]       complete,
-    output wire [SUB_WGS-1:0]       drained,
+    output reg  [SUB_WGS-1:0]       drained,       // a job's last read, a cycle ago
     // Partial sums.
     output reg  [$clog2(FILTERS)+$clog2(PSUMS)-1:0] addr,
     input  wire [WGS*32-1:0]        sums,
@@ -77,6 +77,12 @@ module zena_drain #(
 
     wire start = q_valid && q_ready;
 
+    wire can_close;
+    wire read      = active && turn == 3'd3 && can_close;
+    wire pe_end    = pe_left == 8'd0;
+    wire row_end   = x == nx;
+    wire read_last = read && pe_end && row_end && y == ny;
+
     delay #(.WIDTH(SUB_WGS), .STAGES(9)) settle (.clk(clk), .d(complete), .q(settled));
 
     genvar i;
@@ -85,8 +91,8 @@ module zena_drain #(
             localparam [3:0] INDEX = i;
             reg [4:0] count;
             assign any_complete[i] = count != 5'd0;
-            assign drained[i]      = read_last && sub_wg == INDEX;
             always @(posedge clk) begin
+                drained[i] <= read_last && sub_wg == INDEX && !rst;
                 count <= count + {4'd0, settled[i]} - {4'd0, start && q_sub_wg == INDEX};
                 if (rst)
                     count <= 5'd0;
@@ -98,12 +104,6 @@ module zena_drain #(
     endgenerate
 
     // ---- reads: pixel by pixel, PE by PE -----------------------------------------------------------
-    wire can_close;
-    wire read      = active && turn == 3'd3 && can_close;
-    wire pe_end    = pe_left == 8'd0;
-    wire row_end   = x == nx;
-    wire read_last = read && pe_end && row_end && y == ny;
-
     wire [7:0] words      = q_wgs + {7'd0, q_relu};
     wire [8:0] words_up   = {1'b0, words} + 9'd1;
     wire [15:0] first_pe  = {12'd0, q_sub_wg} * SUB_Q[15:0];

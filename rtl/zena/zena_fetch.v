@@ -32,6 +32,7 @@ module zena_fetch #(
     input  wire                         m_ready,
     output wire [15:0]                  m_mask,
     output wire                         m_more,         // more than one position
+    output wire                         m_none,         // no position
     output wire [$clog2(STEPS):0]       m_chunk,        // half, chunk
     output wire [$clog2(COLUMNS)-1:0]   m_column,
     output wire [$clog2(PSUMS)-1:0]     m_psum,
@@ -157,7 +158,7 @@ module zena_fetch #(
 
     wire unused_ready;   // credits keep room
 
-    // More than one position, as gates: per group of four, then over the groups.
+    // None, or more than one position, as gates: per group of four, then over the groups.
     reg [3:0] one, two, four;
     reg       more;
     integer   g;
@@ -172,11 +173,11 @@ module zena_fetch #(
     end
 
     axis_fifo #(
-        .WIDTH(17 + CHUNK_W + 1 + COLUMN_W + TAG_W), .DEPTH(DEPTH)
+        .WIDTH(18 + CHUNK_W + 1 + COLUMN_W + TAG_W), .DEPTH(DEPTH)
     ) queue (
         .clk(clk), .rst(rst),
-        .s_data({more, mask_3, chunk_3, column_3, tag_3}), .s_valid(valid_3), .s_ready(unused_ready),
-        .m_data({m_more, m_mask, m_chunk, m_column, m_psum, m_first, m_pixel_end, m_job_end}),
+        .s_data({more, ~(|one), mask_3, chunk_3, column_3, tag_3}), .s_valid(valid_3), .s_ready(unused_ready),
+        .m_data({m_more, m_none, m_mask, m_chunk, m_column, m_psum, m_first, m_pixel_end, m_job_end}),
         .m_valid(m_valid), .m_ready(m_ready)
     );
 

@@ -80,8 +80,8 @@ module zena_loader #(
     wire [63:0] data;
     wire        valid, ready;
 
-    axis_fifo #(
-        .WIDTH(64), .DEPTH(2)
+    axis_register #(
+        .WIDTH(64)
     ) input_register (
         .clk(clk), .rst(rst),
         .s_data(s_axis_tdata), .s_valid(s_axis_tvalid), .s_ready(s_axis_tready),
@@ -101,7 +101,10 @@ module zena_loader #(
     wire page_busy = |(slot_valid & (page ? slot_page : ~slot_page));
     wire [7:0] slot = {3'd0, job_sub_wg, job_half};
     wire [255:0] slot_valid_all = {{(256-2*SUB_WGS){1'b0}}, slot_valid};
-    wire slot_ready = !slot_valid_all[slot] && (drain_ready || !job_final);
+    reg  slot_ready;   // a cycle old, which is safe: only this job can take the slot or the drain's last place
+
+    always @(posedge clk)
+        slot_ready <= !slot_valid_all[slot] && (drain_ready || !job_final);
 
     assign ready = (state == IDLE) || (state == LOOP) || (state == KERNEL)
                 || (state == ACT && !page_busy) || (state == OFFSETS && slot_ready);

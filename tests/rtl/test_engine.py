@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from random_stream import random_stream
 from variants import VARIANTS
-
 from zeroskip.devices import MemoryModel, open_device
 from zeroskip.models.cycles import simulate
 
@@ -42,6 +42,6 @@ def test_runs_follow_without_reset():
     with open_device("sim", config) as device:
         first = [device.execute(*random_stream(config, seed)) for seed in (1, 2, 3)]
         again = [device.execute(*random_stream(config, seed)) for seed in (1, 2, 3)]
-    for (sums, counters), (sums_again, counters_again) in zip(first, again):
+    for (sums, counters), (sums_again, counters_again) in zip(first, again, strict=True):
         np.testing.assert_array_equal(sums, sums_again)
         assert counters == counters_again

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from random_zena_stream import random_stream
 from test_engine import MEMORIES
 from variants import ZENA_VARIANTS
-
 from zeroskip.devices import open_device
 from zeroskip.errors import DeviceError, InputError
 from zeroskip.hardware import packets
@@ -20,7 +20,7 @@ from zeroskip.models.cycles import simulate
 
 def job(config, *, loop=(1, 1), chunks=5, kernels=None, **fields) -> list[int]:
     """A JOB over one pixel, all kernels the same: chunks of (mask, values)."""
-    head = {name: 0 for name in ("page", "first", "last", "final", "sub_wg", "relu", "psum", "base")}
+    head = dict.fromkeys(("page", "first", "last", "final", "sub_wg", "relu", "psum", "base"), 0)
     head |= {"kind": packets.KIND_JOB, "wgs": 1, "chunks": chunks, "undrained": 15, **fields}
     words = [
         packets.encode(packets.JOB_HEADER_0, **head),
@@ -72,7 +72,7 @@ def test_runs_follow_without_reset():
     with open_device("sim", config) as device:
         first = [device.execute(*random_stream(config, seed)) for seed in (1, 2, 3)]
         again = [device.execute(*random_stream(config, seed)) for seed in (1, 2, 3)]
-    for (sums, counters), (sums_again, counters_again) in zip(first, again):
+    for (sums, counters), (sums_again, counters_again) in zip(first, again, strict=True):
         np.testing.assert_array_equal(sums, sums_again)
         assert counters == counters_again
 
@@ -114,33 +114,33 @@ def test_job_takes_one_cycle_per_product_and_empty_chunk():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (dict(chunks=4), "4 chunks; accepted: 5 to 8"),
-        (dict(wgs=2), "2 work groups; accepted: 1 to 1"),
-        (dict(psum=32), "32 as last partial sum; accepted: 0 to 31"),
-        (dict(first=0), "no JOB flagged first has begun"),
-        (dict(final=0), "flagged last that is not final"),
-        (dict(last=0), "does not end with a JOB flagged last"),
+        ({"chunks": 4}, "4 chunks; accepted: 5 to 8"),
+        ({"wgs": 2}, "2 work groups; accepted: 1 to 1"),
+        ({"psum": 32}, "32 as last partial sum; accepted: 0 to 31"),
+        ({"first": 0}, "no JOB flagged first has begun"),
+        ({"final": 0}, "flagged last that is not final"),
+        ({"last": 0}, "does not end with a JOB flagged last"),
     ],
 )
 def test_illegal_jobs_are_refused(change, message):
     config = ZENA_VARIANTS["one"]
     with pytest.raises(InputError, match=message):
-        zena.execute(config, stream(job(config, **dict(first=1, final=1, last=1) | change)))
+        zena.execute(config, stream(job(config, **{"first": 1, "final": 1, "last": 1} | change)))
 
 
 def test_sums_that_may_not_be_sent_are_not_overwritten():
     config = ZENA_VARIANTS["one"]
-    first, second = dict(first=1, final=1), dict(first=1, final=1, last=1)
+    first, second = {"first": 1, "final": 1}, {"first": 1, "final": 1, "last": 1}
     with pytest.raises(InputError, match="may not have been sent yet; give this JOB a smaller `undrained` than 1"):
         zena.execute(config, stream(job(config, **first), job(config, undrained=1, **second)))
-    for fields in (dict(undrained=0), dict(undrained=15, psum=1)):
+    for fields in ({"undrained": 0}, {"undrained": 15, "psum": 1}):
         zena.execute(config, stream(job(config, **first), job(config, **fields, **second)))
 
 
-@pytest.mark.parametrize(("change", "error"), [(dict(chunks=4), 6), (dict(sub_wg=5), 7), (dict(wgs=2), 2)])
+@pytest.mark.parametrize(("change", "error"), [({"chunks": 4}, 6), ({"sub_wg": 5}, 7), ({"wgs": 2}, 2)])
 def test_the_hardware_stops_at_an_illegal_header(change, error):
     config = ZENA_VARIANTS["one"]
-    words = stream(job(config, **dict(first=1, final=1, last=1) | change))
+    words = stream(job(config, **{"first": 1, "final": 1, "last": 1} | change))
     with open_device("sim", config, timeout=0.2) as device:
         with pytest.raises(DeviceError, match=f"engine error {error} "):
             device.execute(words, 4)

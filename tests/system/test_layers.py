@@ -9,9 +9,9 @@ from itertools import product
 
 import numpy as np
 import pytest
-from variants import VARIANTS
 
 import zeroskip as zs
+from variants import VARIANTS
 from zeroskip.devices import MemoryModel
 from zeroskip.models.reference import conv2d
 
@@ -50,7 +50,7 @@ def random_layer(rng, act_w):
     if rng.random() < 0.2:
         w[0] = 0
     dilation = tuple(int(d) for d in rng.integers(1, 3, 2))
-    size = tuple((k - 1) * d + 1 + int(rng.integers(0, 12)) for k, d in zip(kernel, dilation))
+    size = tuple((k - 1) * d + 1 + int(rng.integers(0, 12)) for k, d in zip(kernel, dilation, strict=True))
     low, high = [(-255, 256), (0, 256), (-128, 128)][rng.integers(3)]
     if act_w == 16 and rng.random() < 0.5:
         low, high = -3000, 3000

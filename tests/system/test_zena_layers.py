@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -43,7 +45,7 @@ def test_passes_through_the_rtl():
 
 def test_log_quant():
     rng = np.random.default_rng(9)
-    config = get_config("zena_log")
+    config = replace(get_config("zena_log"), name="log", filters=4, wgs=2, sub_wgs=1)
     w, _ = log_quantise(rng.normal(size=(16, 20, 3, 3)), top=7)
     x = rng.integers(-255, 256, (1, 20, 8, 8)).astype(np.int16)
     check(config, x, w, padding=(1, 1, 1, 1))

@@ -44,7 +44,7 @@ _EFFICIENCY = 1.1  # steps of a schedule over those of a perfect one, typically
 _ROUNDS = 9  # bisections, over 9 decades of the price
 _PROBE_IMAGES = 2
 _WIDE = 256
-_MACS = 16e9  # of one measurement: a second or two
+_MACS = 8e9  # of one measurement: a second or two
 _PROBE = RULES.index(Rule("percentile", "channel", 97))
 
 

@@ -78,7 +78,7 @@ class Config:
         mux: trident: inputs of an activation selector: 4, 8, 12 or 16.
         act_w: activation width in bits: 9 for [-255, 255], 16 for int16.
         columns: activation columns each work group (zena: each PE) holds.
-        steps: trident: schedule steps, zena: chunks of a kernel tile, that one half of the double-buffered memory holds.
+        steps: what one half of the double-buffered memory holds: schedule steps (trident), kernel-tile chunks (zena).
         scan: trident: steps the online scheduler examines per cycle.
         weight_w: zena: weight width in bits: 8, 16, or 5 for LogQuant (sign and power of two).
         sub_wgs: zena: S, sub-work-groups of filters / S PEs, each with its own jobs and barrier.
@@ -104,9 +104,7 @@ class Config:
 
     def __post_init__(self) -> None:
         if self.engine not in _ENGINES:
-            raise ConfigError(
-                f"configuration {self.name!r}: engine = {self.engine!r}; accepted: {', '.join(_ENGINES)}"
-            )
+            raise ConfigError(f"configuration {self.name!r}: engine = {self.engine!r}; accepted: {', '.join(_ENGINES)}")
         for field, accepted in _ENGINES[self.engine].items():
             value = getattr(self, field)
             if isinstance(value, bool) or value not in accepted:

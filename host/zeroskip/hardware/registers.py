@@ -27,7 +27,7 @@ class Register(NamedTuple):
 
 
 COUNTERS = (
-    ("cycles", "clock cycles from the first input beat to the last sum, both counted; = busy + stall_input + stall_output"),
+    ("cycles", "cycles from the first input beat to the last sum, both counted; = busy + stall_input + stall_output"),
     ("busy", "cycles that issued a step or closed a pixel; zena: in which at least one PE computed"),
     ("span", "cycles from the first to the last busy cycle, both counted"),
     ("stall_input", "cycles with nothing to issue: schedule or activations not there yet"),

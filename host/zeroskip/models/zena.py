@@ -38,8 +38,8 @@ class Executed:
 
 
 # Columns of the packet table; ZACT and JOB share some.
-(KIND, AT, BEATS, PAGE, WGS, COUNT, BASE, NX, NY, DX, DY, SUB_WG, PSUM, FIRST, FINAL, RELU, LAST, UNDRAINED, OUT) = range(
-    19
+(KIND, AT, BEATS, PAGE, WGS, COUNT, BASE, NX, NY, DX, DY, SUB_WG, PSUM, FIRST, FINAL, RELU, LAST, UNDRAINED, OUT) = (
+    range(19)
 )
 
 

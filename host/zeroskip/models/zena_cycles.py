@@ -60,6 +60,7 @@ def _clock(packets, work, ring, sub_wgs, most_beats, out_beats, reads, writes, g
     # -- loader
     level, packet, beat, jobs_taken = 0, 0, 0, 0
     half = np.zeros(sub_wgs, np.int64)
+    slot_ready = False
     load, load_packet, load_half, load_job = False, 0, 0, 0
     # -- slots
     valid = np.zeros((sub_wgs, 2), np.bool_)
@@ -83,6 +84,7 @@ def _clock(packets, work, ring, sub_wgs, most_beats, out_beats, reads, writes, g
     settling = np.zeros((_SETTLE + 1, sub_wgs), np.int64)
     complete = np.zeros(sub_wgs, np.int64)
     drain, drain_sub_wg, drain_left, drain_beats, turn = False, 0, 0, 0, 0
+    drained = -1  # sub-WG whose oldest final job's last sums were read a cycle ago
     space, gap, room = _DEPTH, 0, True
     closed = np.zeros(8, np.int64)
     left, stored, sent_beats = 0, 0, 0
@@ -111,10 +113,13 @@ def _clock(packets, work, ring, sub_wgs, most_beats, out_beats, reads, writes, g
                             if valid[s, h] and packets[slot_packet[s, h], _PAGE] == packets[packet, _PAGE]:
                                 take = False
             elif 2 <= beat < 2 + (packets[packet, _COUNT] + 3) // 4:
-                s = packets[packet, _SUB_WG]
-                take = not valid[s, half[s]]
-                if packets[packet, _FINAL] and finals_written - finals_read >= _FINALS:
-                    take = False
+                take = slot_ready
+        # Whether the job's slot is free is one cycle old when it counts.
+        slot_ready = False
+        if packet < packets.shape[0] and packets[packet, _KIND] == KIND_JOB:
+            s = packets[packet, _SUB_WG]
+            room_left = not packets[packet, _FINAL] or finals_written - finals_read < _FINALS
+            slot_ready = room_left and not valid[s, half[s]]
 
         any_valid, blocked = False, False
         for s in range(sub_wgs):
@@ -132,7 +137,7 @@ def _clock(packets, work, ring, sub_wgs, most_beats, out_beats, reads, writes, g
                 barrier_wait += wgs * sub_pes - computing[s]
 
         read = drain and turn == 3 and room and gap == 0
-        read_last = read and drain_left == 1
+        drained_next = drain_sub_wg if read and drain_left == 1 else -1
         start = not drain and finals_read < finals_written
         if start:
             start = complete[packets[finals[finals_read], _SUB_WG]] > 0
@@ -219,8 +224,9 @@ def _clock(packets, work, ring, sub_wgs, most_beats, out_beats, reads, writes, g
                 finals[finals_written] = load_packet
                 finals_written += 1
             last_loaded |= packets[load_packet, _LAST] > 0
-        if read_last:
-            drained_count[drain_sub_wg] += 1
+        if drained >= 0:
+            drained_count[drained] += 1
+        drained = drained_next
 
         # ---- loader ------------------------------------------------------------------------------
         load = False

@@ -165,9 +165,7 @@ def _speed_plot(report: Report) -> str:
             for run in report.compared
         ]
         groups.append(Group(name, lines))
-    key = legend(
-        [*((_colour(report, run), run.label) for run in report.compared), ("markkey", "ideal bound")]
-    )
+    key = legend([*((_colour(report, run), run.label) for run in report.compared), ("markkey", "ideal bound")])
     return _figure(
         "Speed-up over dense",
         f"Baseline: {report.baseline_text}.",

@@ -61,7 +61,6 @@ class Part:
         """int32 (E * M,), the filter of every sum of a pixel, -1 where there is none."""
         return self.filters.ravel()
 
-
     ARRAYS: ClassVar = {
         "filters": (np.int32, 2),
         "steps": (np.int32, 1),

@@ -134,9 +134,7 @@ def candidates(config: Config, view: View, layout: Layout) -> Candidates:
     rectangles = view.images * rows * columns
     groups = -(-rectangles // config.wgs)
     wgs = np.minimum(rectangles, config.wgs)
-    return Candidates(
-        height, width, rows, columns, rectangles, groups, wgs, in_width, size, 2 * size <= config.columns
-    )
+    return Candidates(height, width, rows, columns, rectangles, groups, wgs, in_width, size, 2 * size <= config.columns)
 
 
 def best_tile(

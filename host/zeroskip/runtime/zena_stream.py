@@ -129,9 +129,7 @@ def _job_packets(plan: ConvPlan, part: JobPart, view: View, tile: Tile, doubled:
         base=0,
     )  # fmt: skip
     dx, dy = view.stride[1] * part.layout.step, view.stride[0] * tile.pitch
-    words[at + 1] = header(
-        JOB_HEADER_1, nx=tile.width, ny=tile.height, dx=dx % config.columns, dy=dy % config.columns
-    )
+    words[at + 1] = header(JOB_HEADER_1, nx=tile.width, ny=tile.height, dx=dx % config.columns, dy=dy % config.columns)
     offsets = part.layout.offsets(view.kernel, view.dilation, tile.pitch) % config.columns
     offsets = np.where(part.columns < 0, 0, offsets[part.columns]).astype(np.uint64)
     place = _within(part.chunks)
