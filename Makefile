@@ -9,7 +9,7 @@ CONFIG ?= tiny
 # Where the tools for bitstreams are; none of them is installed by make setup.
 VIVADO  ?= vivado
 NEXTPNR ?= nextpnr-xilinx
-SYNTHESISED := tiny z2 z2max
+SYNTHESISED := tiny z2 z2max kang
 
 .PHONY: help setup demo networks test lint synth synth-check synth-update netlist bit-open bit wheel deploy bench results docs clean
 

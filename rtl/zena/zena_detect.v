@@ -44,7 +44,8 @@ module zena_detect #(
     reg [PSUM_W-1:0]   now_psum;
 
     // ---- groups of four: how many positions (3 for more), all but the lowest position ---------------
-    reg [3:0]  four, one;
+    reg [3:0]  four;
+    reg [2:0]  one;           // the lower groups have one
     reg [7:0]  count;         // of each group, up to three
     reg [1:0]  low_half, high_half;
     reg [3:0]  below;         // a lower group has one
@@ -64,12 +65,12 @@ module zena_detect #(
     always @* begin
         for (g = 0; g < 4; g = g + 1) begin
             four = now_mask[4*g +: 4];
-            one[g] = |four;
             // As gates: additions would go through carry chains.
             count[2*g+1] = (four[0] && |four[3:1]) || (four[1] && |four[3:2]) || (four[2] && four[3]);
             count[2*g]   = ^four || (four[0] && four[1] && |four[3:2]) || (four[2] && four[3] && |four[1:0]);
             low[2*g +: 2] = four[0] ? 2'd0 : four[1] ? 2'd1 : four[2] ? 2'd2 : 2'd3;
         end
+        one   = {|now_mask[11:8], |now_mask[7:4], |now_mask[3:0]};
         below = {|one[2:0], |one[1:0], one[0], 1'b0};
         for (g = 0; g < 4; g = g + 1)
             rest[4*g +: 4] = now_mask[4*g +: 4]
