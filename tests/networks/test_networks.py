@@ -55,7 +55,8 @@ def test_small_networks_keep_their_accuracy(name):
         assert pictures.accuracy(model.reference(images.test), images.labels) >= exact - lost
         steps[tuple(options)] = sum(layer.plan.steps for layer in model.layers)
     plain, budget, pruned = steps.values()
-    assert pruned < budget < plain
+    # The demo network comes pruned by 70 %, so pruning half of the weights takes nothing more from it.
+    assert pruned <= budget < plain
 
 
 @pytest.mark.parametrize("name", SMALL)
