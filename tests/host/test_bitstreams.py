@@ -125,10 +125,8 @@ def active(monkeypatch):
     """A device that pynq takes for the board it runs on."""
     device = ModelDevice(TINY, MemoryModel())
     monkeypatch.setattr(board, "pynq_device", lambda: device)
-    before = getattr(pynq.Device, "_active_device", None)
-    pynq.Device.active_device = device
+    monkeypatch.setattr(pynq.Device, "_active_device", device, raising=False)
     yield device
-    pynq.Device.active_device = before
     device.close()
 
 

@@ -77,7 +77,7 @@ def test_conv2d_in_chunks_equals_one_image_at_a_time(monkeypatch):
     ("x", "w", "options", "message"),
     [
         (np.zeros((1, 1, 3, 3)), np.zeros((1, 1, 1, 1), np.int8), {}, "float64"),
-        (np.zeros((1, 1, 3, 3), np.int16), np.zeros((1, 1, 1, 1), np.int16), {}, "int16 weights"),
+        (np.zeros((1, 1, 3, 3), np.int16), np.zeros((1, 1, 1, 1), np.int32), {}, "int32 weights"),
         (np.zeros((1, 3, 3), np.int16), np.zeros((1, 1, 1, 1), np.int8), {}, r"\(1, 3, 3\)"),
         (np.zeros((1, 4, 3, 3), np.int16), np.zeros((3, 2, 1, 1), np.int8), {"groups": 2}, "2 groups"),
         (np.zeros((1, 1, 3, 3), np.int16), np.zeros((1, 1, 4, 1), np.int8), {}, "4x1 window"),

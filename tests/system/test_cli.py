@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -26,7 +27,9 @@ def start(*arguments, python=sys.executable, env=None, **options):
     settings = {**os.environ, "PYTHONPATH": PACKAGE, **(env or {})}
     command = [python, *COMMAND[1:], *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, env=settings, **pipes, **options)
+    # A shell's background jobs ignore SIGINT, and their children inherit it; a user's command does not.
+    listen = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    return subprocess.Popen(command, env=settings, preexec_fn=listen, **pipes, **options)
 
 
 def zeroskip(*arguments, status=0, **options):
