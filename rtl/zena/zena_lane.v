@@ -25,11 +25,13 @@ module zena_lane #(
     reg               over;         // only padding is left
     reg               want_mask;    // the next entry is a zero bit-vector
     reg [15:0]        rest;         // positions whose values are still to come
+    reg               single;       // rest is one position: known when it is set
     reg [INDEX_W-1:0] at;
     reg [INDEX_W-1:0] left;         // chunks after this one
 
     wire [15:0] rest_next = rest & (rest - 16'd1);
-    wire        closes    = want_mask ? entry == 16'd0 : rest_next == 16'd0;
+    wire [15:0] rest_new  = want_mask ? entry : rest_next;
+    wire        closes    = want_mask ? entry == 16'd0 : single;
 
     assign ends = over || (closes && left == {INDEX_W{1'b0}});
 
@@ -44,7 +46,8 @@ module zena_lane #(
         if (take) begin
             over      <= ends;
             want_mask <= closes;
-            rest      <= want_mask ? entry : rest_next;
+            rest      <= rest_new;
+            single    <= (rest_new & (rest_new - 16'd1)) == 16'd0;
             if (closes) begin
                 at   <= at + 1'b1;
                 left <= left - 1'b1;

@@ -59,49 +59,17 @@ module zena_mac #(
     end
 
     // ---- multiply and accumulate (cycles 4 to 6); a pixel's first cycle forgets the pixel before ----
-    generate
-        if (WEIGHT_W == 5) begin : g_shift
-            // Shift by 4 * (e / 4) first, then by e % 4 and down by one: weight 2^(e-1), none for e = 0.
-            reg  [1:0]               fine;
-            reg                      negative, negative_5;
-            reg  signed [ACT_W+11:0] coarse;
-            reg  signed [31:0]       shifted, total;
-            wire [3:0]               exponent = weight[3:0] - 4'd1;
-            wire signed [ACT_W+11:0] wide = {{12{act[ACT_W-1]}}, act};
-            wire signed [ACT_W+14:0] finely = {{3{coarse[ACT_W+11]}}, coarse} <<< fine;
-            wire [31:0]              base = end_6 ? 32'd0 : total;
+    wire [31:0] total;
 
-            always @(posedge clk) begin
-                if (weight[3:0] == 4'd0)
-                    coarse <= {(ACT_W+12){1'b0}};
-                else
-                    coarse <= wide <<< {exponent[3:2], 2'b00};
-                fine       <= exponent[1:0];
-                negative   <= weight[4];
-                shifted    <= {{(17-ACT_W){finely[ACT_W+14]}}, finely};
-                negative_5 <= negative;
-                total      <= base + (shifted ^ {32{negative_5}}) + {31'd0, negative_5};
-                if (end_6)
-                    sum <= total;
-            end
-        end else begin : g_multiply
-            localparam PRODUCT_W = ACT_W + WEIGHT_W;
-            reg  signed [ACT_W-1:0]     a;
-            reg  signed [WEIGHT_W-1:0]  b;
-            reg  signed [PRODUCT_W-1:0] m;
-            reg  signed [31:0]          total;
-            wire signed [31:0]          wide = {{(32-PRODUCT_W){m[PRODUCT_W-1]}}, m};
+    zena_product #(
+        .ACT_W(ACT_W), .WEIGHT_W(WEIGHT_W)
+    ) product_sum (
+        .clk(clk), .act(act), .weight(weight), .restart(end_6), .total(total)
+    );
 
-            always @(posedge clk) begin
-                a     <= act;
-                b     <= weight;
-                m     <= a * b;
-                total <= (end_6 ? 32'sd0 : total) + wide;
-                if (end_6)
-                    sum <= total;
-            end
-        end
-    endgenerate
+    always @(posedge clk)
+        if (end_6)
+            sum <= total;
 
     assign sum_load = end_6;
 

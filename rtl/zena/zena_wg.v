@@ -58,20 +58,39 @@ module zena_wg #(
     localparam [7:0] NUMBER = INDEX;
 
     // ---- this work group's copies of what is broadcast ---------------------------------------------
-    reg [2:0]                   turn_q;
-    reg [2*SUB_WGS-1:0]         go_q, used_q;
-    reg [2*SUB_WGS*JOB_W-1:0]   job_q;
-    reg                         act_mask_we_q, act_value_we_q, kernel_half_q, offset_half_q;
-    reg [COLUMN_W-1:0]          act_column_q, offset_data_q;
-    reg [3:0]                   act_position_q;
-    reg [15:0]                  act_data_q;
-    reg [FILTERS-1:0]           kernel_mask_we_q, kernel_value_we_q;
-    reg [4*CHUNK_W-1:0]         kernel_chunk_q;
-    reg [4*4-1:0]               kernel_position_q;
-    reg [4*16-1:0]              kernel_data_q;
-    reg [SUB_WGS-1:0]           offset_we_q;
-    reg [CHUNK_W-1:0]           offset_chunk_q;
-    reg [PE_W+PSUM_W-1:0]       drain_addr_q;
+    reg  [2*SUB_WGS-1:0]          used_q;
+    wire                          rst_q;
+    wire [2:0]                    turn_q;
+    wire [2*SUB_WGS-1:0]          go_q;
+    wire [2*SUB_WGS*JOB_W-1:0]    job_q;
+    wire                          act_mask_we_q;
+    wire                          act_value_we_q;
+    wire [COLUMN_W-1:0]           act_column_q;
+    wire [3:0]                    act_position_q;
+    wire [15:0]                   act_data_q;
+    wire                          kernel_half_q;
+    wire [FILTERS-1:0]            kernel_mask_we_q;
+    wire [FILTERS-1:0]            kernel_value_we_q;
+    wire [4*CHUNK_W-1:0]          kernel_chunk_q;
+    wire [4*4-1:0]                kernel_position_q;
+    wire [4*16-1:0]               kernel_data_q;
+    wire                          offset_half_q;
+    wire [SUB_WGS-1:0]            offset_we_q;
+    wire [CHUNK_W-1:0]            offset_chunk_q;
+    wire [COLUMN_W-1:0]           offset_data_q;
+    wire [PE_W+PSUM_W-1:0]        drain_addr_q;
+
+    broadcast_reg #(
+        .WIDTH(108 + 3 * SUB_WGS + 2 * SUB_WGS * JOB_W + 2 * COLUMN_W + 2 * FILTERS + 5 * CHUNK_W + PE_W + PSUM_W)
+    ) copies (
+        .clk(clk),
+        .d({rst, turn, go, job, act_mask_we, act_value_we, act_column, act_position, act_data, kernel_half,
+            kernel_mask_we, kernel_value_we, kernel_chunk, kernel_position, kernel_data, offset_half, offset_we,
+            offset_chunk, offset_data, drain_addr}),
+        .q({rst_q, turn_q, go_q, job_q, act_mask_we_q, act_value_we_q, act_column_q, act_position_q, act_data_q,
+            kernel_half_q, kernel_mask_we_q, kernel_value_we_q, kernel_chunk_q, kernel_position_q,
+            kernel_data_q, offset_half_q, offset_we_q, offset_chunk_q, offset_data_q, drain_addr_q})
+    );
 
     genvar i;
     generate
@@ -80,28 +99,6 @@ module zena_wg #(
                 used_q[i] <= wgs[i*8 +: 8] > NUMBER;
         end
     endgenerate
-
-    always @(posedge clk) begin
-        turn_q            <= turn;
-        go_q              <= go;
-        job_q             <= job;
-        act_mask_we_q     <= act_mask_we;
-        act_value_we_q    <= act_value_we;
-        act_column_q      <= act_column;
-        act_position_q    <= act_position;
-        act_data_q        <= act_data;
-        kernel_half_q     <= kernel_half;
-        kernel_mask_we_q  <= kernel_mask_we;
-        kernel_value_we_q <= kernel_value_we;
-        kernel_chunk_q    <= kernel_chunk;
-        kernel_position_q <= kernel_position;
-        kernel_data_q     <= kernel_data;
-        offset_half_q     <= offset_half;
-        offset_we_q       <= offset_we;
-        offset_chunk_q    <= offset_chunk;
-        offset_data_q     <= offset_data;
-        drain_addr_q      <= drain_addr;
-    end
 
     // ---- PEs -------------------------------------------------------------------------------------
     wire [2*FILTERS-1:0]      pe_done;
@@ -116,7 +113,7 @@ module zena_wg #(
             zena_pe #(
                 .ACT_W(ACT_W), .WEIGHT_W(WEIGHT_W), .COLUMNS(COLUMNS), .STEPS(STEPS), .PSUMS(PSUMS)
             ) pe (
-                .clk(clk), .rst(rst),
+                .clk(clk), .rst(rst_q),
                 .go(go_q[2*S +: 2]), .used(used_q[2*S +: 2]), .job(job_q[2*S*JOB_W +: 2*JOB_W]),
                 .done(pe_done[2*i +: 2]),
                 .offset_we(offset_we_q[S]), .offset_waddr({offset_half_q, offset_chunk_q}),
@@ -165,7 +162,7 @@ module zena_wg #(
             zena_psums #(
                 .PSUMS(PSUMS)
             ) psums (
-                .clk(clk), .rst(rst), .turn(turn_q),
+                .clk(clk), .rst(rst_q), .turn(turn_q),
                 .sum_valid(sum_valid[4*i +: 4]), .sum(sum[4*i*32 +: 4*32]),
                 .sum_psum(sum_psum[4*i*PSUM_W +: 4*PSUM_W]), .sum_first(sum_first[4*i +: 4]),
                 .drain_addr(drain_addr_q[PSUM_W+1:0]), .drain_data(drained[i*32 +: 32])
