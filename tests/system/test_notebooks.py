@@ -33,7 +33,8 @@ def execute(name, folder, monkeypatch, first=None, **variables):
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": folder}}).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     assert not [output for output in outputs if output.get("name") == "stderr"], "a notebook must not warn"
-    return [output["text"] for output in outputs if output.output_type == "stream"], outputs
+    # One text of all: in how many pieces a kernel sends what a cell prints depends on the machine's load.
+    return "".join(output["text"] for output in outputs if output.output_type == "stream"), outputs
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -56,7 +57,7 @@ def test_runs_here_and_then_on_a_board(path, tmp_path, monkeypatch):
     with Server("model", "tiny", address):
         again, outputs = execute(path.name, tmp_path, monkeypatch, WITHOUT_COMPILER, **{REMOTE_VARIABLE: address})
     assert "<zeroskip accelerator: board" in str(outputs)
-    assert [text.replace("'board'", "'model'") for text in again] == printed
+    assert again.replace("'board'", "'model'") == printed
 
 
 def test_auto_means_what_is_there(monkeypatch):
