@@ -18,9 +18,10 @@ from .extras import need
 from .hardware.config import Config
 from .progress import step
 from .report.data import Report, Run
-from .report.measured import conditions, configuration, measured_run
+from .report.measured import conditions, configuration, graph, measured_run
 from .runtime.modes import MODES
-from .runtime.network import Model, Result
+from .runtime.network import Model
+from .runtime.results import Result
 
 TITLE = "VGG-6 on handwritten digits"
 
@@ -32,9 +33,9 @@ Results = Mapping[tuple[str, str, bool], Result]
 
 
 def schedules(config: Config) -> list[Schedule]:
-    """What a report compares: every mode of the engine, as it orders them; on trident also with activation skip."""
+    """What a report compares: every mode of the engine, as it orders them; of schedules also with activation skip."""
     compared = [(mode, False) for mode in MODES[config.engine]]
-    return compared + ([(compared[-1][0], True)] if config.engine == "trident" else [])
+    return compared + ([(compared[-1][0], True)] if config.scheduled else [])
 
 
 def run_demo(config: str | Path = "tiny", images: int = 16) -> Report:
@@ -87,6 +88,7 @@ def run_demo(config: str | Path = "tiny", images: int = 16) -> Report:
             "right answers of the RTL": f"{round(simulated * images)} of {images}",
         },
         checks=checks(models, results, expected),
+        graph=graph(combined),
     )
 
 

@@ -1,80 +1,21 @@
-"""Reports: derived numbers, the table, the page, and files that are no reports."""
+"""Reports: derived numbers, the table, JSON, and files that are no reports."""
 
 import json
 import re
 from copy import deepcopy
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from reports import report_data
 from zeroskip.errors import FileFormatError, InputError
-from zeroskip.hardware.registers import COUNTER_NAMES
 from zeroskip.report import build, load, render, save, side_by_side, table
-from zeroskip.report.svg import Bar, Group, Part, bars, ticks
-
-CYCLES = {("dense", False): (800, 400), ("zero_skip", False): (400, 250), ("combined", False): (200, 200)}
-CYCLES[("combined", True)] = (100, 150)
-NASTY = "<script>alert('x')</script>&\"é"
-
-
-def layer(name, cycles, **fields):
-    counters = dict.fromkeys(COUNTER_NAMES, 0) | {"cycles": cycles, "busy": cycles - 30}
-    counters |= {"stall_input": 20, "stall_output": 10}
-    base = {"name": name, "op": "Conv", "shape": "8x4x4 -> 8x4x4, 3x3", "macs": 1000, "zero": 0.5, "non_outlier": 0.4}
-    base |= {"outlier": 0.1, "act_zeros": 0.25, "ideal_cycles": 90.0, "dense_cycles": 700.0, "counters": counters}
-    return base | fields
+from zeroskip.report.file import to_json
 
 
 @pytest.fixture
 def data():
-    runs = [
-        {
-            "mode": mode,
-            "activation_skip": skip,
-            "device": "cycle model",
-            "layers": [layer("conv1", first), layer("conv2", second, macs=3000, zero=0.7, non_outlier=0.2)],
-        }
-        for (mode, skip), (first, second) in CYCLES.items()
-    ]
-    return {
-        "format": "zeroskip-report",
-        "version": 1,
-        "title": "a network",
-        "images": 2,
-        "config": {"name": "tiny", "hash": "00000000", "macs": 16, "lanes": 8, "filters": 1, "wgs": 2, "mux": 8},
-        "conditions": {"weights": "scale rule percentile"},
-        "accuracy": {"accuracy": "99.0 % (of 100 images)"},
-        "checks": [{"check": "outputs equal", "ok": True}],
-        "runs": runs,
-    }
-
-
-class Page(HTMLParser):
-    """Collects tags and text, and fails on tags that are not closed in order."""
-
-    VOID = ("meta", "br")
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags, self.text = [], [], []
-        self.feed(text)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, text):
-        self.text.append(text)
+    return report_data()
 
 
 # -- numbers -----------------------------------------------------------------------------------------
@@ -119,6 +60,21 @@ def test_documented_example():
     assert run.total.cycles == 36000 and f"{report.speedup(run):.2f}" in table(report)
 
 
+def test_every_field_is_documented(data):
+    """The tables of docs/report.md list the fields that are written, and no others."""
+    written = to_json(build(data))
+    text = (Path(__file__).parents[2] / "docs" / "report.md").read_text()
+    tables = [
+        [name for row in re.findall(r"^\| (`.+?) \| ", table, re.M) for name in re.findall(r"`(\w+)`", row)]
+        for table in re.split(r"\n\n", text[text.index("## Format") :])
+    ]
+    report, step, run, layer = (names for names in tables if names)
+    assert {"format", "version", *report} == set(written)
+    assert set(step) == set(written["graph"][0]) and set(run) == set(written["runs"][0])
+    assert set(layer) == set(written["runs"][0]["layers"][0])
+    assert set(written["runs"][0]["layers"][0]["bands"]) == {"useful", "dead", "input", "output"}
+
+
 # -- table -------------------------------------------------------------------------------------------
 def test_table_shows_every_number(data):
     text = table(build(data))
@@ -145,69 +101,6 @@ def test_failed_check_is_seen(data):
     assert "✗ FAILED: outputs equal" in page and "0 / 1" in page
 
 
-# -- page --------------------------------------------------------------------------------------------
-def test_page_is_whole_and_self_contained(data):
-    text = render(build(data))
-    page = Page(text)
-    names = [tag for tag, _ in page.tags]
-    assert names.count("svg") == 5 and "viewport" in [attributes.get("name") for _, attributes in page.tags]
-    assert not {"script", "link", "img", "iframe", "object"} & set(names)
-    assert not [a for _, a in page.tags if {"src", "href", "srcset", "onload", "onclick"} & set(a)]
-    assert "http" not in text and "url(" not in text and "@import" not in text
-    shown = " ".join(page.text)
-    for part in ("a network", "conv2", "4.80×", "1,200", "percentile", "99.0 %", "measured", "cycle model"):
-        assert part in shown
-
-
-def test_every_text_is_escaped(data):
-    data["title"] = NASTY
-    data["conditions"] = {NASTY: NASTY}
-    data["accuracy"] = {NASTY: NASTY}
-    data["checks"] = [{"check": NASTY, "ok": True}]
-    data["config"]["name"] = NASTY
-    for run in data["runs"]:
-        run["device"] = run["layers"][0]["shape"] = run["layers"][0]["name"] = NASTY
-    data["runs"][0]["mode"] = NASTY
-    page = Page(render(build(data)))
-    assert "script" not in [tag for tag, _ in page.tags]
-    assert sum(NASTY in text for text in page.text) > 10
-
-
-def test_stacked_bars_add_up(data):
-    """The pieces of a layer's bar cover busy, stall_input and stall_output of the total, to scale."""
-    page = Page(render(build(data)))
-    titles = [text for text in page.text if text.startswith("combined + activation skip, ")]
-    cycles = [int(re.search(r"([\d,]+) cycles", text)[1].replace(",", "")) for text in titles]
-    assert cycles == [250 - 60, 40, 20]
-
-
-def test_bars_stay_inside():
-    svg = bars([Group("a", [Bar([Part(3.0, "c", "t"), Part(7.0, "d", "u")], "10", mark=12.0)])], "label", str)
-    boxes = re.findall(r'<rect class="(\w)" x="([\d.]+)" y="[\d.]+" width="([\d.]+)"', svg)
-    assert [name for name, _, _ in boxes] == ["c", "d"]
-    (_, x0, w0), (_, x1, w1) = boxes
-    assert float(x0) + float(w0) == pytest.approx(float(x1), abs=0.2)
-    assert float(w1) / float(w0) == pytest.approx(7 / 3, rel=0.02)
-    width = float(re.search(r'viewBox="0 0 (\d+)', svg)[1])
-    assert float(x1) + float(w1) < width
-
-
-@pytest.mark.parametrize("top", [0, 1e-9, 0.3, 1, 7, 9.99, 10, 123456789])
-def test_ticks_cover_the_data(top):
-    marks = ticks(top)
-    assert marks[0] == 0 and marks[-1] >= top * (1 - 1e-9) and 2 <= len(marks) <= 7
-
-
-def test_layers_without_cycles_or_macs(data):
-    for run in data["runs"]:
-        for row in run["layers"]:
-            row["counters"] = dict.fromkeys(row["counters"], 0)
-            row |= {"macs": 0, "ideal_cycles": 0, "dense_cycles": 0}
-    report = build(data)
-    Page(render(report))
-    assert report.speedup(report.runs[1]) == 0 and "total" in table(report)
-
-
 # -- not a report ------------------------------------------------------------------------------------
 def damage(data, path, value):
     data = deepcopy(data)
@@ -228,7 +121,7 @@ FIRST = ("runs", 0, "layers", 0)
     ("path", "value", "message"),
     [
         (("format",), "zeroskip-result", "not a zeroskip report"),
-        (("version",), 2, "version 2, this release reads 1"),
+        (("version",), 1, "version 1, this release reads 2"),
         (("title",), KeyError, "'title' is missing"),
         (("runs",), [], "no run"),
         (("runs",), None, "wrong type"),
@@ -237,6 +130,14 @@ FIRST = ("runs", 0, "layers", 0)
         ((*FIRST, "macs"), -1, "negative"),
         ((*FIRST, "ideal_cycles"), float("nan"), "infinite"),
         ((*FIRST, "counters", "busy"), KeyError, "'busy' is missing"),
+        ((*FIRST, "counters", "beats_in"), KeyError, "'beats_in' is missing"),
+        ((*FIRST, "counters", "stall_input"), 30, "do not add up"),
+        ((*FIRST, "useful_cycles"), 771, "more useful than busy"),
+        ((*FIRST, "sqnr_db"), float("inf"), "infinite"),
+        ((*FIRST, "histogram"), [1, 2], "different lengths"),
+        ((*FIRST, "histogram"), [1], "not two per bit"),
+        (("graph", 1, "reads"), [1], "not computed before"),
+        (("graph", 1, "where"), KeyError, "'where' is missing"),
         ((*FIRST, "counters"), [1], "wrong type"),
         ((*FIRST, "name"), "other", "different layers"),
         (("conditions",), [1], "wrong type"),

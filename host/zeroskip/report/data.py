@@ -1,32 +1,41 @@
 """The report's data: several runs of one network on one configuration, and what follows from them.
 
-The JSON format is documented in ``docs/report.md``.  Everything that is derived (speed-up, share of
-the ideal bound, totals) is computed here, once, for the table and the page.
+Everything that is derived (speed-up, share of the ideal bound, bands, totals) is computed here, once, for
+the table and the page; ``docs/report.md`` defines it.
 """
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from ..errors import FileFormatError
-from ..files import write_atomic
 from ..hardware.registers import COUNTER_NAMES
-
-FORMAT = "zeroskip-report"
-VERSION = 1
 
 MODE_LABELS = {"dense": "dense", "zero_skip": "zero-skip", "combined": "combined"}
 BASELINE = "the dense schedule on the same hardware, data and memory"
 
+BUSY = 0.9
+"""An engine that is busy in this share of a layer's cycles is what limits the layer."""
+
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of one run; cycles and MACs are for all images of the run, shares are in [0, 1]."""
+    """One layer of one run; everything counted is for all images of the run, shares are in [0, 1].
+
+    Args:
+        name, op, shape: ONNX node, operator, sizes.
+        macs: multiplications of the dense layer.
+        zero, non_outlier, outlier: shares of the weights.
+        act_zeros: share of exact zeros among the input activations.
+        ideal_cycles, dense_cycles: the two bounds.
+        useful_cycles: the part of ``counters["busy"]`` in which the multipliers had work.
+        predicted_cycles: what the compiler expected.
+        rule: how the weights were scaled; "" if the model does not say.
+        sqnr_db: signal to noise of the layer's output under its quantised weights; None if it was not measured.
+        histogram: counts of weights by the bits they need, see :func:`bins`.
+        counters: the engine's.
+    """
 
     name: str
     op: str
@@ -38,6 +47,11 @@ class Layer:
     act_zeros: float
     ideal_cycles: float
     dense_cycles: float
+    useful_cycles: float
+    predicted_cycles: float
+    rule: str
+    sqnr_db: float | None
+    histogram: tuple[int, ...]
     counters: Mapping[str, int]
 
     @property
@@ -45,9 +59,66 @@ class Layer:
         return self.counters["cycles"]
 
     @property
+    def bands(self) -> dict[str, float]:
+        """Cycles by what they were good for: useful, dead, and two kinds of stalled.  Their sum is ``cycles``."""
+        return {
+            "useful": self.useful_cycles,
+            "dead": self.counters["busy"] - self.useful_cycles,
+            "input": self.counters["stall_input"],
+            "output": self.counters["stall_output"],
+        }
+
+    @property
+    def bound(self) -> str:
+        """What limited the layer: "compute", or the stream it waited for, "input" or "output"."""
+        if not self.cycles or self.counters["busy"] >= BUSY * self.cycles:
+            return "compute"
+        return "input" if self.counters["stall_input"] >= self.counters["stall_output"] else "output"
+
+    @property
+    def bytes_in(self) -> int:
+        """Read by the DMA: activations and weights."""
+        return 8 * self.counters["beats_in"]
+
+    @property
+    def bytes_out(self) -> int:
+        """Written by the DMA: sums, or activations where the glue finishes them."""
+        return 8 * self.counters["beats_out"]
+
+    @property
     def bound_share(self) -> float:
         """Share of the ideal bound reached: 1 would be every MAC busy with useful weights in every cycle."""
         return self.ideal_cycles / self.cycles if self.cycles else 0.0
+
+
+def bins(count: int) -> list[tuple[int, int]]:
+    """The values (first, last) of each of the ``count`` bins of a histogram, in ascending order.
+
+    Zero has a bin; every other holds the values of one sign that need the same number of bits in two's
+    complement: ..., -4 to -3, -2, -1, 0, 1, 2 to 3, 4 to 7, ...  So -8 to 7, the non-outliers, are whole bins.
+    """
+    widths = range(count // 2)
+    negative = [(-1, -1) if w == 0 else (-(1 << w), -(1 << w - 1) - 1) for w in widths]
+    positive = [(1 << w, (2 << w) - 1) for w in range(count - count // 2 - 1)]
+    return [*reversed(negative), (0, 0), *positive]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A node of the network's graph, in execution order.
+
+    Args:
+        name, op: ONNX node and operator.
+        where: "engine" or "host".
+        reads: places in the graph of the nodes whose outputs it reads, from 0; -1 is the network's input.
+        output: its output's sizes without the batch, and type, such as "32x112x112 uint8".
+    """
+
+    name: str
+    op: str
+    where: str
+    reads: tuple[int, ...]
+    output: str
 
 
 @dataclass(frozen=True)
@@ -65,6 +136,10 @@ class Run:
             return self.mode
         return MODE_LABELS[self.mode] + (" + activation skip" if self.activation_skip else "")
 
+    def at(self, index: int | None) -> Layer:
+        """A layer, or for None all of them as one."""
+        return self.total if index is None else self.layers[index]
+
     @property
     def total(self) -> Layer:
         """All layers as one: sums, and shares weighted by MACs."""
@@ -73,14 +148,18 @@ class Run:
         def mean(name: str) -> float:
             return sum(getattr(layer, name) * layer.macs for layer in self.layers) / macs if macs else 0.0
 
+        shares = ("zero", "non_outlier", "outlier", "act_zeros")
+        sums = ("ideal_cycles", "dense_cycles", "useful_cycles", "predicted_cycles")
         return Layer(
             name="total",
             op="",
             shape="",
             macs=macs,
-            **{name: mean(name) for name in ("zero", "non_outlier", "outlier", "act_zeros")},
-            ideal_cycles=sum(layer.ideal_cycles for layer in self.layers),
-            dense_cycles=sum(layer.dense_cycles for layer in self.layers),
+            **{name: mean(name) for name in shares},
+            **{name: sum(getattr(layer, name) for layer in self.layers) for name in sums},
+            rule="",
+            sqnr_db=None,
+            histogram=tuple(map(sum, zip(*(layer.histogram for layer in self.layers), strict=True))),
             counters={name: sum(layer.counters.get(name, 0) for layer in self.layers) for name in COUNTER_NAMES},
         )
 
@@ -96,6 +175,7 @@ class Report:
         conditions: what else a reader has to know: scale rule, clipping, memory model.
         accuracy: rows of (what, value), already formatted.
         checks: rows of (what was compared, whether it held).
+        graph: the network's nodes, those on the host, too; may be empty.
         runs: at least one; all have the same layers in the same order.
     """
 
@@ -106,9 +186,15 @@ class Report:
     conditions: Mapping[str, str] = field(default_factory=dict)
     accuracy: Mapping[str, str] = field(default_factory=dict)
     checks: Sequence[tuple[str, bool]] = ()
+    graph: tuple[Step, ...] = ()
 
     def run(self, mode: str, activation_skip: bool) -> Run | None:
         return next((r for r in self.runs if r.mode == mode and r.activation_skip == activation_skip), None)
+
+    @property
+    def zena(self) -> bool:
+        """Whether the build is of the zena engine; all others count and schedule as trident does."""
+        return self.config.get("engine") == "zena"
 
     @property
     def best(self) -> Run:
@@ -122,7 +208,7 @@ class Report:
     @property
     def bound_text(self) -> str:
         """What the ideal bound counts, as a sentence's end: the cycles if ..."""
-        if self.config.get("engine") == "zena":
+        if self.zena:
             return "every PE multiplied two non-zeros in every cycle"
         return "every MAC did two non-outliers or one outlier in every cycle"
 
@@ -130,14 +216,18 @@ class Report:
         """Dense cycles of layer ``index`` (None: all): measured if there is a dense run, else the dense
         schedule's steps times pixels, which leaves every stall out of the baseline only."""
         dense = self.run("dense", False)
-        run = dense or self.runs[0]
-        layer = run.total if index is None else run.layers[index]
+        layer = (dense or self.runs[0]).at(index)
         return layer.cycles if dense else layer.dense_cycles
 
     def speedup(self, run: Run, index: int | None = None) -> float:
         """Baseline cycles over the run's cycles, for one layer or for all; 0 where no cycle was counted."""
-        cycles = (run.total if index is None else run.layers[index]).cycles
+        cycles = run.at(index).cycles
         return self.baseline(index) / cycles if cycles else 0.0
+
+    def ideal(self, index: int | None = None) -> float:
+        """The speed-up that the ideal bound would be, for one layer or for all; 0 where there is no bound."""
+        layer = self.bound_run.at(index)
+        return self.baseline(index) / layer.ideal_cycles if layer.ideal_cycles else 0.0
 
     @property
     def compared(self) -> list[Run]:
@@ -148,17 +238,20 @@ class Report:
     def baseline_text(self) -> str:
         if self.run("dense", False):
             return f"{BASELINE}, measured"
-        return "steps × pixels of the dense schedule on the same hardware, without any stall (no dense run here)"
+        return (
+            "steps × pixels of the dense schedule on the same hardware, without any stall "
+            "(no dense run here; `zeroskip run --compare` makes one)"
+        )
 
     @property
     def all_conditions(self) -> dict[str, str]:
         """Everything a number on the page depends on, in reading order."""
         c = self.config
-        if c.get("engine") == "zena":
+        if self.zena:
             geometry = f"{c.get('wgs')} work groups × {c.get('filters')} PEs, {c.get('weight_w')}-bit weights"
         else:
             geometry = f"lanes × filters × work groups {c.get('lanes')} × {c.get('filters')} × {c.get('wgs')}"
-            geometry += f", mux {c.get('mux')}"
+            geometry += f", mux {c.get('mux')}" if c.get("engine", "trident") == "trident" else ""
         return {
             "configuration": f"{c.get('name')}, {c.get('engine')} engine, {c.get('macs')} MACs: {geometry}, "
             f"{c.get('act_w')}-bit activations (hash {c.get('hash')})",
@@ -167,112 +260,3 @@ class Report:
             "baseline": self.baseline_text,
             **self.conditions,
         }
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "format": FORMAT,
-            "version": VERSION,
-            "title": self.title,
-            "images": self.images,
-            "config": dict(self.config),
-            "conditions": dict(self.conditions),
-            "accuracy": dict(self.accuracy),
-            "checks": [{"check": name, "ok": ok} for name, ok in self.checks],
-            "runs": [
-                {
-                    "mode": run.mode,
-                    "activation_skip": run.activation_skip,
-                    "device": run.device,
-                    "cycles": run.total.cycles,
-                    "layers": [{**vars(layer), "counters": dict(layer.counters)} for layer in run.layers],
-                }
-                for run in self.runs
-            ],
-        }
-
-
-_NUMBERS = ("zero", "non_outlier", "outlier", "act_zeros", "ideal_cycles", "dense_cycles")
-_COUNTERS = ("cycles", "busy", "stall_input", "stall_output")
-
-
-def layer(data: Mapping[str, Any]) -> Layer:
-    """One layer from its JSON form, which is that of a result's layer, too."""
-    row = Layer(
-        name=str(data["name"]),
-        op=str(data["op"]),
-        shape=str(data["shape"]),
-        macs=int(data["macs"]),
-        **{name: float(data[name]) for name in _NUMBERS},
-        counters={str(name): int(value) for name, value in data["counters"].items()},
-    )
-    for name in _COUNTERS:
-        row.counters[name]  # KeyError names the missing one
-    values = [row.macs, *(getattr(row, name) for name in _NUMBERS), *row.counters.values()]
-    if not all(math.isfinite(value) and value >= 0 for value in values):
-        raise ValueError(f"layer {row.name!r} has a negative or infinite number")
-    return row
-
-
-def build(data: Mapping[str, Any], source: str = "report") -> Report:
-    """A :class:`Report` from its JSON form.
-
-    Raises:
-        FileFormatError: not a report, a version this release does not read, a field that is missing
-            or of a wrong type, or runs of different networks.
-    """
-    if not isinstance(data, Mapping) or data.get("format") != FORMAT:
-        raise FileFormatError(f"{source}: not a zeroskip report; accepted: the JSON that `zeroskip run --json` writes")
-    if data.get("version") != VERSION:
-        raise FileFormatError(
-            f"{source}: report version {data.get('version')!r}, this release reads {VERSION}; "
-            "write the report again with `zeroskip run --json`"
-        )
-    try:
-        runs = tuple(
-            Run(
-                mode=str(run["mode"]),
-                activation_skip=bool(run["activation_skip"]),
-                device=str(run["device"]),
-                layers=tuple(map(layer, run["layers"])),
-            )
-            for run in data["runs"]
-        )
-        report = Report(
-            title=str(data["title"]),
-            images=int(data["images"]),
-            config=dict(data["config"]),
-            runs=runs,
-            conditions={str(k): str(v) for k, v in data.get("conditions", {}).items()},
-            accuracy={str(k): str(v) for k, v in data.get("accuracy", {}).items()},
-            checks=tuple((str(row["check"]), bool(row["ok"])) for row in data.get("checks", [])),
-        )
-    except KeyError as error:
-        raise FileFormatError(f"{source}: field {error.args[0]!r} is missing; see docs/report.md") from error
-    except (TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise FileFormatError(f"{source}: a field has a wrong type: {error}; see docs/report.md") from error
-    if not runs or not runs[0].layers:
-        raise FileFormatError(f"{source}: no run with a layer in it; accepted: at least one; see docs/report.md")
-    names = [layer.name for layer in runs[0].layers]
-    if any([layer.name for layer in run.layers] != names for run in runs):
-        raise FileFormatError(f"{source}: the runs have different layers; one report is about one network")
-    return report
-
-
-def load(path: str | Path) -> Report:
-    """Read a report's JSON file.
-
-    Raises:
-        FileFormatError: the file cannot be read, is not JSON or not a report.
-    """
-    try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FileFormatError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
-        raise FileFormatError(f"{path}: not JSON ({error}); accepted: the file `zeroskip run --json` writes") from error
-    return build(data, str(path))
-
-
-def save(report: Report, path: str | Path) -> None:
-    """Write the JSON form; :func:`load` reads it."""
-    write_atomic(path, json.dumps(report.to_json(), indent=1) + "\n")

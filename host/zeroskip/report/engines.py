@@ -29,7 +29,7 @@ def side_by_side(reports: Sequence[Report]) -> str:
         head += [f"{name} {run.label}: cycles", "per multiplier"]
     lines = []
     for index in (*range(len(shapes)), None):
-        layers = [run.total if index is None else run.layers[index] for _, run, _ in builds]
+        layers = [run.at(index) for _, run, _ in builds]
         line = [layers[0].name, si(layers[0].macs)]
         for layer, (_, _, macs) in zip(layers, builds, strict=True):
             line += [f"{layer.cycles:,}", f"{layer.macs / layer.cycles / macs:.2f}" if layer.cycles * macs else "-"]

@@ -3,205 +3,167 @@
 from __future__ import annotations
 
 from html import escape
-from itertools import groupby
 
-from .data import Report, Run
+from .cells import Html, Part, bar, histogram, legend, name, stack, table
+from .data import Layer, Report, Run
 from .style import STYLE
-from .svg import Bar, Group, Part, bars, legend
-from .table import rows, si
+from .table import short_label, si
+from .words import BANDS, KINDS, words
 
 _RUN_COLOURS = ("run1", "run2", "run3", "run4")
-_CYCLES = (
-    ("busy", "busy", "busy: a step issued"),
-    ("stall_input", "stallin", "waiting for schedule or activations"),
-    ("stall_output", "stallout", "waiting for the drain"),
-)
-_KINDS = (
-    ("zero", "zero", "zero"),
-    ("non_outlier", "nonoutlier", "non-outlier, −8 to 7"),
-    ("outlier", "outlier", "outlier"),
-)
-_WORDS = (
-    (
-        "zero, non-outlier, outlier",
-        "the kinds of 8-bit weights: zero takes no cycle; two non-outliers, −8 to 7, "
-        "share a MAC in one cycle; an outlier takes a MAC for a whole cycle",
-    ),
-    ("dense", "every weight takes a cycle, zero or not"),
-    ("zero-skip", "zero weights are skipped, every other takes a MAC for a cycle"),
-    ("combined", "zero weights are skipped, and two non-outliers are computed in one cycle"),
-    ("activation skip", "steps whose activations are all zero are dropped while the engine runs"),
-    (
-        "ideal bound",
-        "the cycles if every MAC had useful weights in every cycle: non-outliers / 2 + outliers, per MAC. "
-        "Activation skip can go below it, since the bound looks at weights only",
-    ),
-    ("act zeros", "share of exact zeros among the activations that enter the layer"),
-)
-
-
-_ZENA_WORDS = (
-    ("dense", "every product takes a cycle, zero or not"),
-    ("WZ, AZ", "products with a zero weight, or with a zero activation, are skipped"),
-    ("WAZ", "both are skipped"),
-    ("WAZ+KA", "kernel allocation, too: filters with similar numbers of non-zero weights run together"),
-    ("ideal bound", "the cycles if every PE multiplied a non-zero weight and a non-zero activation in every cycle"),
-    ("act zeros", "share of exact zeros among the activations that enter the layer"),
-)
+_JOINED = "\N{NO-BREAK SPACE}"
+_LONG = 40
+"""Nodes from which the graph is folded away."""
 
 
 def _colour(report: Report, run: Run) -> str:
-    """Grey for the dense run, a colour for each other, the same in every plot."""
+    """Grey for the dense run, a colour for each other."""
     if run not in report.compared:
         return "run0"
     return _RUN_COLOURS[report.compared.index(run) % len(_RUN_COLOURS)]
 
 
-def _figure(title: str, note: str, plot: str, key: str = "") -> str:
-    return f"<figure><h2>{escape(title)}</h2><p>{escape(note)}</p>{key}{plot}</figure>"
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
 
 
-def _cycles_plot(report: Report) -> str:
-    groups = [
-        Group(
-            layer.name,
-            [
-                Bar(
-                    [Part(c := run.layers[i].cycles, _colour(report, run), f"{layer.name}, {run.label}: {c:,} cycles")],
-                    si(c),
-                )
-                for run in report.runs
-            ],
-        )
-        for i, layer in enumerate(report.runs[0].layers)
-    ]
-    key = legend([(_colour(report, run), run.label) for run in report.runs])
-    return _figure(
-        "Cycles per layer",
-        f"All {report.images} images; shorter is better.",
-        bars(groups, "cycles per layer and schedule", si),
-        key,
+def _section(anchor: str, title: str, note: str, content: str) -> str:
+    return f'<section id="{anchor}"><h2>{escape(title)}</h2><p class="note">{escape(note)}</p>{content}</section>'
+
+
+# -- sections ----------------------------------------------------------------------------------------
+def _speed(report: Report) -> str:
+    """Speed-ups over dense, as bars against the ideal bound and as numbers."""
+    runs = report.compared or list(report.runs)
+    places = [*range(len(report.runs[0].layers)), None]
+    # Bounds of single layers may be many times what is reached; they would press all bars against the edge.
+    top = 1.1 * max([0.1, report.ideal(), *(report.speedup(run, place) for run in runs for place in places)])
+
+    def plot(run: Run, place: int | None) -> Html:
+        speedup, ideal = report.speedup(run, place), report.ideal(place)
+        meaning = f"{run.at(place).name}, {run.label}: {speedup:.2f}×"
+        mark = ideal / top if run is report.bound_run and ideal else None
+        return bar([Part(speedup / top, _colour(report, run), meaning)], mark)
+
+    def line(place: int | None) -> list[str]:
+        bound = report.bound_run.at(place)
+        plots = stack([plot(run, place) for run in runs])
+        speedups = [f"{ratio:.2f}" for ratio in (*(report.speedup(run, place) for run in runs), report.ideal(place))]
+        cycles = [f"{run.at(place).cycles:,}" for run in report.runs]
+        share = f"{100 * bound.bound_share:.0f}"
+        return [name(bound.name, bound.shape), plots, *speedups, share, *cycles, si(bound.macs)]
+
+    head = [("layer", ""), ("bars", f"0 to {top:.1f}×"), *(("speed-up", short_label(run)) for run in runs)]
+    head += [("ideal", "speed-up"), ("% of", "bound")]
+    head += [*(("cycles", short_label(run)) for run in report.runs), ("MACs", "")]
+    key = legend([*((_colour(report, run), run.label) for run in runs), ("mark", "ideal bound")])
+    note = (
+        f"Baseline: {report.baseline_text}. Cycles of {_images(report)}. Ideal bound: the cycles if "
+        f"{report.bound_text}; % of bound is that of “{report.bound_run.label}”."
     )
+    return _section("speed", "Speed-up over dense", note, key + table(head, list(map(line, places)), plots=(1,)))
 
 
-def _stacked(name: str, counters, whole: float) -> list[Part]:
-    return [
-        Part(counters[key] / whole if whole else 0, colour, f"{name}, {text}: {counters[key]:,} cycles")
-        for key, colour, text in _CYCLES
-    ]
+def _cycles(report: Report) -> str:
+    """Every run, then every layer of the fastest one: cycles by what they were good for, and what moved."""
 
-
-def _where_plot(report: Report) -> str:
-    totals = [
-        Group(
-            run.label.replace("combined + activation skip", "+ act. skip"),
-            [Bar(_stacked(run.label, run.total.counters, 1), si(run.total.cycles))],
-        )
-        for run in report.runs
-    ]
-    best = report.best
-    layers = [
-        Group(
-            layer.name,
-            [
-                Bar(
-                    _stacked(layer.name, layer.counters, layer.cycles / 100),
-                    f"{100 * layer.counters['busy'] / max(1, layer.cycles):.0f} %",
-                )
-            ],
-        )
-        for layer in best.layers
-    ]
-    plot = bars(totals, "all cycles of each schedule by cause", si)
-    plot += f"<p>Per layer, {escape(best.label)}, in percent of the layer's cycles; the number is the busy share:</p>"
-    plot += bars(layers, "share of cycles by cause per layer", lambda value: f"{value:.0f} %", top=100)
-    return _figure("Where the cycles go", "All layers, each schedule:", plot, legend([(c, t) for _, c, t in _CYCLES]))
-
-
-def _kinds_plot(report: Report) -> str:
-    groups = [
-        Group(
-            layer.name,
-            [
-                Bar(
-                    [
-                        Part(
-                            100 * getattr(layer, key),
-                            colour,
-                            f"{layer.name}, {text}: {100 * getattr(layer, key):.1f} %",
-                        )
-                        for key, colour, text in _KINDS
-                    ],
-                    mark=100 * layer.act_zeros,
-                )
-            ],
-        )
-        for layer in report.bound_run.layers
-    ]
-    key = legend([*((c, t) for _, c, t in _KINDS), ("markkey", "zeros among the activations")])
-    return _figure(
-        "Weights and activations",
-        "Percent of each layer's weights.",
-        bars(groups, "kinds of weights per layer", lambda value: f"{value:.0f} %", top=100),
-        key,
-    )
-
-
-def _speed_plot(report: Report) -> str:
-    def bound(index: int | None) -> float:
-        run = report.bound_run
-        layer = run.total if index is None else run.layers[index]
-        return report.baseline(index) / layer.ideal_cycles if layer.ideal_cycles else 0.0
-
-    groups = []
-    names = [layer.name for layer in report.runs[0].layers]
-    for index, name in [(None, "all layers"), *enumerate(names)]:
-        lines = [
-            Bar(
-                [Part(s := report.speedup(run, index), _colour(report, run), f"{name}, {run.label}: {s:.2f}×")],
-                f"{s:.2f}×",
-                bound(index) if run is report.bound_run else None,
-            )
-            for run in report.compared
+    def line(what: str, layer: Layer, top: int) -> list[str]:
+        bands = layer.bands
+        parts = [
+            Part(cycles / top if top else 0, band, f"{what}, {BANDS[band]}: {cycles:,.0f} cycles")
+            for band, cycles in bands.items()
         ]
-        groups.append(Group(name, lines))
-    key = legend([*((_colour(report, run), run.label) for run in report.compared), ("markkey", "ideal bound")])
-    return _figure(
-        "Speed-up over dense",
-        f"Baseline: {report.baseline_text}.",
-        bars(groups, "speed-up per layer against the ideal bound", lambda value: f"{value:g}×"),
-        key,
+        shares = [_percent(value / layer.cycles) if layer.cycles else "" for value in bands.values()]
+        moved = [si(layer.bytes_in), si(layer.bytes_out)]
+        predicted = f"{layer.predicted_cycles:,.0f}"
+        return [name(what), bar(parts), layer.bound, f"{layer.cycles:,}", predicted, *shares, *moved]
+
+    def head(first: str, top: int) -> list[tuple[str, str]]:
+        columns = [(first, ""), ("bars", f"0 to {si(top)}"), ("bound", "by")]
+        columns += [("cycles", "measured"), ("cycles", "predicted")]
+        columns += [("% of cycles", band) for band in ("useful", "dead", "input", "output")]
+        return [*columns, ("bytes", "in"), ("bytes", "out")]
+
+    best, content = report.best, legend(list(BANDS.items()))
+    if len(report.runs) > 1:
+        top = max(run.total.cycles for run in report.runs)
+        lines = [line(short_label(run), run.total, top) for run in report.runs]
+        content += table(head("all layers", top), lines, left=(2,), plots=(1,), total=False)
+        content += f"<h3>Each layer, {escape(best.label)}</h3>"
+    top = max(layer.cycles for layer in best.layers)
+    lines = [line(layer.name, layer, top) for layer in best.layers]
+    total = line("total", best.total, 0)
+    content += table(head("layer", top), [*lines, [total[0], "", *total[2:]]], left=(2,), plots=(1,))
+    note = f"Cycles of {_images(report)}, and what the engine did in them, by its own counters. The words are below."
+    return _section("cycles", "Where the cycles go", note, content)
+
+
+def _weights(report: Report) -> str:
+    """Kinds and histograms of the weights, and what scaling them cost in accuracy."""
+
+    def line(layer: Layer) -> list[str]:
+        parts = [
+            Part(getattr(layer, key), colour, f"{layer.name}, {kind}: {_percent(getattr(layer, key))} %")
+            for colour, (key, kind) in KINDS.items()
+        ]
+        shares = [_percent(part.share) for part in parts]
+        sqnr = "" if layer.sqnr_db is None else f"{layer.sqnr_db:.1f}"
+        plots = bar(parts), histogram(layer.histogram)
+        rule = layer.rule.replace(" ", _JOINED).replace(f",{_JOINED}", ", ")  # wraps at commas only
+        return [name(layer.name), *plots, *shares, sqnr, _percent(layer.act_zeros), rule]
+
+    run = report.bound_run
+    head = [("layer", ""), ("kinds", "0 to 100 %"), ("values", _range(run.total))]
+    head += [("weights %", kind) for kind in ("zero", "non-outlier", "outlier")]
+    head += [("SQNR", "dB"), ("act zeros", "%"), ("scale rule", "")]
+    key = legend([(colour, kind) for colour, (_, kind) in KINDS.items()])
+    note = (
+        "Weights as computed, after quantisation, clipping and pruning. The columns of a histogram hold weights of one "
+        "more bit each, from zero outwards; −8 to 7 are non-outliers; the zero column is cut off where it is the "
+        "highest. The total is weighted by MACs, its histogram by weights."
     )
+    content = key + table(head, [*map(line, run.layers), line(run.total)], left=(2, 8), plots=(1,))
+    return _section("weights", "Weights", note, content)
 
 
-def _table(report: Report) -> str:
-    head, lines = rows(report)
-    groups = [(what, list(members)) for what, members in groupby(head, key=lambda cell: cell[0])]
-    over = "".join(
-        f'<th scope="{"colgroup" if len(members) > 1 else "col"}" colspan="{len(members)}">{escape(what)}</th>'
-        for what, members in groups
-    )
-    under = "".join(f'<th scope="col">{escape(which)}</th>' for _, which in head)
-    top = f"<tr>{over}</tr><tr>{under}</tr>"
+def _range(layer: Layer) -> str:
+    bits = len(layer.histogram) // 2
+    return f"−{1 << bits - 1:,} to {(1 << bits - 1) - 1:,}" if bits else ""
 
-    def line(cells: list[str], total: bool) -> str:
-        data = "".join(f"<td>{escape(cell)}</td>" for cell in cells[1:])
-        return f'<tr{" class=total" if total else ""}><th scope="row">{escape(cells[0])}</th>{data}</tr>'
 
-    body = "".join(line(cells, index == len(lines) - 1) for index, cells in enumerate(lines))
-    return f'<div class="scroll" tabindex="0"><table><thead>{top}</thead><tbody>{body}</tbody></table></div>'
+def _graph(report: Report) -> str:
+    """Every node, those on the host, too."""
+    if not report.graph:
+        return ""
+    lines = [
+        [str(place), name(step.name), step.op, step.where,
+         ", ".join("input" if source < 0 else str(source + 1) for source in step.reads), step.output]
+        for place, step in enumerate(report.graph, 1)
+    ]  # fmt: skip
+    head = [("#", ""), ("node", ""), ("operator", ""), ("runs on", ""), ("reads", "#"), ("output", "")]
+    engine = sum(step.where == "engine" for step in report.graph)
+    note = f"{len(lines)} nodes in execution order, {engine} on the engine, the others on the host."
+    opened = "" if len(lines) >= _LONG else " open"
+    nodes = table(head, lines, left=range(1, 5), plots=(5,), total=False)
+    content = f"<details{opened}><summary>All nodes</summary>{nodes}</details>"
+    return _section("graph", "Network", note, content)
+
+
+def _images(report: Report) -> str:
+    return f"{report.images:,} image{'s' * (report.images != 1)}"
 
 
 def _tiles(report: Report) -> str:
     best = report.best
     tiles = []
     if report.compared:
-        tiles.append((f"{report.speedup(best):.2f}×", f"speed-up over dense, {best.label}"))
+        what = "dense" if report.run("dense", False) else "a dense schedule that never stalls"
+        tiles.append((f"{report.speedup(best):.2f}×", f"speed-up over {what}, {best.label}"))
     tiles.append((f"{100 * report.bound_run.total.bound_share:.0f} %", f"of the ideal bound, {report.bound_run.label}"))
     tiles.append((si(best.total.cycles / max(1, report.images)), f"cycles per image, {best.label}"))
     if report.accuracy:
-        name, value = next(iter(report.accuracy.items()))
-        tiles.append((value.split(" (")[0], name))
+        what, value = next(iter(report.accuracy.items()))
+        tiles.append((value.split(" (")[0], what))
     if report.checks:
         passed = sum(ok for _, ok in report.checks)
         tiles.append((f"{passed} / {len(report.checks)}", "checks passed"))
@@ -213,32 +175,34 @@ def _list(title: str, items) -> str:
     if not items:
         return ""
     cells = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in items)
-    return f"<section><h2>{escape(title)}</h2><dl>{cells}</dl></section>"
+    return f'<section id="{title.lower()}"><h2>{escape(title)}</h2><dl>{cells}</dl></section>'
+
+
+def _checks(report: Report) -> str:
+    lines = "".join(
+        f'<li class="{"ok" if ok else "bad"}">{"✓" if ok else "✗ FAILED:"} {escape(name)}</li>'
+        for name, ok in report.checks
+    )
+    return f'<section id="checks"><h2>Checks</h2><ul>{lines}</ul></section>' if lines else ""
 
 
 def render(report: Report) -> str:
     """The page as text, to be written as UTF-8."""
-    checks = "".join(
-        f'<li class="{"ok" if ok else "bad"}">{"✓" if ok else "✗ FAILED:"} {escape(name)}</li>'
-        for name, ok in report.checks
+    sections = (
+        _speed(report),
+        _cycles(report),
+        _weights(report),
+        _graph(report),
+        _list("Accuracy", report.accuracy.items()),
+        _checks(report),
+        _list("Conditions", report.all_conditions.items()),
+        _list("Words", words(report)),
     )
-    plots = _cycles_plot(report) + (_speed_plot(report) if report.compared else "")
-    plots += _where_plot(report) + _kinds_plot(report)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
         f"<title>{escape(report.title)} – zeroskip report</title><style>{STYLE}</style></head><body><main>"
         f"<header><p>zeroskip report</p><h1>{escape(report.title)}</h1></header>"
-        f"{_tiles(report)}"
-        "<h2>Per layer</h2>"
-        f"{_table(report)}"
-        "<p class=note>Shares of weights in the total line are weighted by MACs. "
-        f"% of bound is that of “{escape(report.bound_run.label)}”.</p>"
-        f'<div class="plots">{plots}</div>'
-        f"{_list('Conditions', report.all_conditions.items())}"
-        f"{_list('Accuracy', report.accuracy.items())}"
-        f"{f'<section><h2>Checks</h2><ul>{checks}</ul></section>' if checks else ''}"
-        f"{_list('Words', _ZENA_WORDS if report.config.get('engine') == 'zena' else _WORDS)}"
-        "</main></body></html>\n"
+        f"{_tiles(report)}{''.join(sections)}</main></body></html>\n"
     )

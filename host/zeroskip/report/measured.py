@@ -1,13 +1,18 @@
-"""From measured results to a report: which device, which schedule, under what conditions."""
+"""From measured results to a report: which device, which schedule, under what conditions, on which network."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from ..devices.memory import MemoryModel
-from ..runtime.network import Model, Result
-from .data import Run, layer
+from ..hardware.config import Config
+from ..runtime.memory_plan import predicted_cycles
+from ..runtime.network import Model
+from ..runtime.results import LayerResult, Result
+from .data import Layer, Run, Step, bins
 
 DEVICES = {"sim": "Verilated RTL", "model": "cycle model, exact", "board": "PYNQ-Z2"}
 
@@ -16,16 +21,52 @@ def measured_run(model: Model, kind: str, result: Result) -> Run:
     """A run of a report.
 
     Args:
-        model: what ran; its ``info`` names the schedule.
+        model: what ran; its ``info`` names the schedule and says how the weights were scaled.
         kind: of the device: "sim", "model" or "board".
         result: what ``model.run`` returned.
     """
-    return Run(
-        mode=model.info["mode"],
-        activation_skip=model.info["activation_skip"],
-        device=DEVICES[kind],
-        layers=tuple(layer(data) for data in result.to_json()["layers"]),
-    )
+    bits = 8 * max((node.plan.weights.itemsize for node in model.layers), default=1)
+    rows = []
+    for node, found in zip(model.layers, result.layers, strict=True):
+        how = model.info.get("layers", {}).get(node.name, {})
+        rows.append(
+            Layer(
+                **{**vars(found), "counters": found.counters.as_dict()},
+                useful_cycles=useful_cycles(model.config, found),
+                predicted_cycles=predicted_cycles(node, model.tensors[node.inputs[0]], len(result.outputs)),
+                rule=rules_text(how),
+                sqnr_db=how.get("sqnr_db"),
+                histogram=histogram(node.plan.weights, bits),
+            )
+        )
+    return Run(model.info["mode"], model.info["activation_skip"], DEVICES[kind], tuple(rows))
+
+
+def useful_cycles(config: Config, found: LayerResult) -> float:
+    """The part of a layer's busy cycles in which its multipliers had work; docs/report.md says what counts."""
+    if config.engine == "zena":
+        return found.ideal_cycles
+    counters = found.counters
+    return (counters.pairs + counters.singles + counters.outliers) / (config.lanes * config.filters)
+
+
+def histogram(weights: np.ndarray, bits: int) -> tuple[int, ...]:
+    """How many weights lie in each of the 2 * bits :func:`~.data.bins`."""
+    firsts = [first for first, _ in bins(2 * bits)]
+    places = np.searchsorted(firsts, weights.ravel(), side="right") - 1
+    return tuple(np.bincount(places, minlength=2 * bits).tolist())
+
+
+def graph(model: Model) -> tuple[Step, ...]:
+    """The network's nodes, as a report shows them."""
+    source, steps = {model.input: -1}, []
+    for place, node in enumerate(model.nodes):
+        out = model.tensors[node.output]
+        shape = f"{'x'.join(map(str, out.shape))} {'float32' if node.op == 'softmax' else out.quant.dtype}"
+        where = "engine" if node.plan else "host"
+        steps.append(Step(node.name, node.label, where, tuple(source[name] for name in node.inputs), shape))
+        source[node.output] = place
+    return tuple(steps)
 
 
 def configuration(model: Model) -> dict[str, Any]:
@@ -75,3 +116,15 @@ def weights_text(info: Mapping[str, Any]) -> str:
     if "budget" not in info:
         text += f", clipped (Eq. 1) at threshold {clip}" if clip else ", not clipped"
     return text + (f", the smallest {prune:.0%} of each layer pruned by the compiler" if prune else "")
+
+
+def rules_text(how: Mapping[str, Any]) -> str:
+    """The scale rules of a layer's filters, the most frequent first; three of them at most.
+
+    Args:
+        how: the layer's entry in ``Model.info["layers"]``.
+    """
+    rules = sorted(how.get("rules", {}).items(), key=lambda item: -item[1])
+    shown = ", ".join(f"{count} {rule}" if len(rules) > 1 else rule for rule, count in rules[:3])
+    left = sum(count for _, count in rules[3:])
+    return shown + (f", {left} other{'s' * (left > 1)}" if left else "")

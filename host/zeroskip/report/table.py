@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from .data import Report
+from .data import Report, Run
 
 
 def _percent(share: float) -> str:
@@ -19,20 +19,23 @@ def si(value: float) -> str:
     return f"{value:.0f}"
 
 
+def short_label(run: Run) -> str:
+    """The run's schedule in a column's width."""
+    return run.label.replace("combined + activation skip", "+ act.skip")
+
+
 def rows(report: Report) -> tuple[list[tuple[str, str]], list[list[str]]]:
     """Head and lines of the per-layer table, as text; the last line is the total.
 
     A heading is (what, which): ("cycles", "dense"); the second part is empty where there is one only.
     """
-    short = {id(run): run.label.replace("combined + activation skip", "+ act.skip") for run in report.runs}
     head = [("layer", ""), ("shape", ""), ("MACs", "")]
     head += [("weights %", kind) for kind in ("zero", "non-out.", "outlier")] + [("act.", "zero %")]
-    head += [("cycles", short[id(run)]) for run in report.runs]
-    head += [("speed-up", short[id(run)]) for run in report.compared] + [("% of", "bound")]
+    head += [("cycles", short_label(run)) for run in report.runs]
+    head += [("speed-up", short_label(run)) for run in report.compared] + [("% of", "bound")]
 
     def line(index: int | None) -> list[str]:
-        cells = [run.total if index is None else run.layers[index] for run in report.runs]
-        bound = report.bound_run.total if index is None else report.bound_run.layers[index]
+        cells, bound = [run.at(index) for run in report.runs], report.bound_run.at(index)
         shares = [_percent(value) for value in (bound.zero, bound.non_outlier, bound.outlier, bound.act_zeros)]
         cycles = [f"{cell.cycles:,}" for cell in cells]
         speedups = [f"{report.speedup(run, index):.2f}" for run in report.compared]
