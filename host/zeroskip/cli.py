@@ -36,10 +36,13 @@ examples:
       for the PYNQ-Z2, a scale for every filter, and a little more precision
   zeroskip compile net.onnx -o net.zsk --calibration x.npy --config z2 --budget 3dB
       as fast as 3 dB of output error allow; zeroskip info net.zsk shows what every layer got
+  zeroskip compile net.onnx -o net.zsk --calibration x.npy --config z2 --budget 1% --labels y.npy
+      as fast as one more wrong answer in a hundred allows; y.npy has the class of each image in x.npy, integers (N,)
   zeroskip compile net.onnx -o dense.zsk --calibration x.npy --mode dense
       the baseline: every weight takes its cycle
 
 x.npy holds images as the network expects them, float32 (N, C, H, W), such as numpy.save("x.npy", images / 255).
+A budget holds on these images; others may lose more, the fewer and the more alike these are.
 """
 
 RUN_EXAMPLES = """\
@@ -50,13 +53,13 @@ examples:
       on the Verilated RTL; prints what every layer cost
   zeroskip run net.onnx --device model --config z2 --input x.npy --calibration some.npy --check
       in seconds on the exact cycle model, compared with the integer reference
-  zeroskip run net.onnx --input x.npy --compare --json report.json --report report.html
-      also the dense and zero-skip schedules, for a page that compares them
+  zeroskip run net.onnx --input x.npy --expected y.npy --compare --json report.json --report report.html
+      also the engine's other schedules, and the accuracy, for a page that compares them
 """
 
 SELFTEST_EXAMPLES = """\
 Opening the device compares ID, version and configuration hash; then data goes through the DMA and must come back, and
-sums must be exact.  Random layers need the compiler; on a board without it, give a compiled network.
+the sums of random layers in every mode of the engine must be exact.
 
 examples:
   zeroskip selftest                                     the Verilated RTL
@@ -67,7 +70,7 @@ examples:
 def _compile_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("compile options")
     group.add_argument("--calibration", metavar="X.npy", help="images, as --input, that set the activation scales")
-    group.add_argument("--labels", metavar="Y.npy", help="class of each calibration image, for --budget 1%%")
+    group.add_argument("--labels", metavar="Y.npy", help="class of each calibration image, for a --budget in %%")
     group.add_argument(
         "--budget",
         metavar="LOSS",
@@ -126,6 +129,7 @@ def parser() -> argparse.ArgumentParser:
         "--device", choices=KINDS, default="sim", help="RTL, cycle model, PYNQ-Z2, or what is there; default: sim"
     )
     one.add_argument("--config", help=f"{config_help}; default: the .zsk file's, or tiny")
+    one.add_argument("--expected", metavar="Y.npy", help="class of each input image: the report then has the accuracy")
     one.add_argument("--json", metavar="FILE", help="write the report's data (docs/report.md)")
     one.add_argument("--report", metavar="FILE.html", help="write the report as one HTML page")
     one.add_argument("--trace", metavar="FILE.fst", help="write all signals for a wave viewer (only sim; slow)")
@@ -149,10 +153,10 @@ def parser() -> argparse.ArgumentParser:
 
     add("bitstreams", "list the bitstreams for the PYNQ-Z2: which are built, and whether a board has run them")
 
-    one = add("selftest", "test a device: identity, DMA, random schedules and layers, counters", SELFTEST_EXAMPLES)
+    one = add("selftest", "test a device: identity, DMA, random layers, counters", SELFTEST_EXAMPLES)
     one.add_argument("--device", choices=KINDS, default="sim", help="RTL, cycle model or PYNQ-Z2; default: sim")
     one.add_argument("--config", help=f"{config_help}; default: the model's, z2 on a board, else tiny")
-    one.add_argument("--rounds", type=int, default=4, metavar="N", help="repetitions of the random tests; default: 4")
+    one.add_argument("--rounds", type=int, default=4, metavar="N", help="random layers in each mode; default: 4")
     one.add_argument("--seed", type=int, metavar="N", help="of everything random; the default is always the same")
     one.add_argument("--model", metavar="MODEL.zsk", help="also run this network on random images")
 

@@ -15,9 +15,9 @@ from tokenize import TokenError
 
 import numpy as np
 
-from .errors import ConfigError, InputError, ModelError
+from .errors import InputError, ModelError
 from .extras import need
-from .hardware.config import BUILTIN, Config, get_config
+from .hardware.config import Config, get_config
 from .progress import step
 
 _NPY_ERRORS = (ValueError, TypeError, OverflowError, EOFError, SyntaxError, TokenError, RecursionError, MemoryError)
@@ -84,6 +84,10 @@ def compile(options) -> None:
     if "budget" in model.info:
         unit = "dB of output SQNR" if "dB" in model.info["budget"] else "points of accuracy"
         print(f"budget {model.info['budget']}: {model.info['budget_used']:.2f} {unit} lost against plain 8-bit weights")
+        layers = model.info["layers"].values()
+        before = sum(layer.get("plain_cycles", layer["predicted_cycles"]) for layer in layers)
+        after = sum(layer["predicted_cycles"] for layer in layers)
+        print(f"predicted cycles for one image: {before:,} with plain weights, {after:,} now ({before / after:.2f}×)")
 
 
 def _compile(options, config: str | Config, calibration):
@@ -124,13 +128,16 @@ def run(options) -> int | None:
     import zeroskip
 
     from .files import write_atomic
-    from .report import Report, render, save, table
-    from .report.measured import conditions, configuration, measured_run
+    from .report import Report, Run, render, save, table
+    from .report.measured import conditions, configuration, graph, measured_run
 
     _targets(options.output, options.json, options.report, options.trace)
     if options.config is not None:
         get_config(options.config)
     images = read_array(options.input, "input")
+    expected = None if options.expected is None else read_array(options.expected, "expected classes", "iu")
+    if expected is not None and expected.shape != (len(images),):
+        raise InputError(f"--expected {options.expected}: shape {expected.shape}; accepted: ({len(images)},)")
     model = _model(options, images)
     own = (model.info["mode"], model.info["activation_skip"])
     models = {own: model}
@@ -149,7 +156,7 @@ def run(options) -> int | None:
     results = {}
     with device:
         for key, one in models.items():
-            with step(f"run {len(images)} images, {measured_label(key)}") as progress:
+            with step(f"run {len(images)} images, {Run(*key, '', ()).label}") as progress:
                 results[key] = one.run(device, images, progress)
     result, checks = results[own], []
     if options.check:
@@ -157,12 +164,14 @@ def run(options) -> int | None:
             same = np.array_equal(result.outputs, model.reference(images))
         checks = [("outputs equal the integer reference bit for bit", same)]
     report = Report(
-        title=Path(model.info.get("source", options.model)).stem,
+        title=Path(options.model).stem,
         images=len(images),
         config=configuration(model),
         runs=tuple(measured_run(one, device.kind, results[key]) for key, one in models.items()),
         conditions=conditions(model.info, device.kind),
+        accuracy={} if expected is None else _accuracy(options, model, images, result.outputs, expected),
         checks=tuple(checks),
+        graph=graph(model),
     )
     if options.output:
         write_atomic(options.output, _array_bytes(result.outputs))
@@ -174,10 +183,18 @@ def run(options) -> int | None:
     return _verdict(report)
 
 
-def measured_label(key: tuple[str, bool]) -> str:
-    from .report import Run
+def _accuracy(options, model, images, outputs, expected) -> dict[str, str]:
+    """Share of images whose largest output is the expected class; of the float network, too, where it is there."""
+    found = outputs.reshape(len(outputs), -1).argmax(axis=1)
+    rows = {"accuracy, integers": f"{100 * float((found == expected).mean()):.1f} % ({len(images)} images)"}
+    if Path(options.model).suffix != ".zsk":
+        from .compiler.network import compare
 
-    return Run(*key, "", ()).label
+        with step("float network"):
+            agreement = compare(options.model, model, images, expected)
+        rows["accuracy, float"] = f"{100 * agreement.float_accuracy:.1f} % (the same images)"
+        rows["integer and float choose the same class"] = f"{100 * agreement.same_top1:.1f} %"
+    return rows
 
 
 def _width() -> int | None:
@@ -194,78 +211,9 @@ def _verdict(report) -> int | None:
 
 def info(options) -> None:
     """``zeroskip info``"""
-    what = options.what
-    if Path(what).suffix == ".onnx":
-        raise InputError(f"{what}: info shows compiled models; make one with: zeroskip compile {what} -o MODEL.zsk")
-    if Path(what).suffix != ".zsk":
-        try:
-            return _info_config(get_config(what))
-        except ConfigError as error:
-            if what in BUILTIN or Path(what).suffix == ".json":
-                raise
-            raise InputError(f"{error}; or a model, MODEL.zsk") from error
-    import zeroskip
+    from .info import show
 
-    from .report.measured import weights_text
-    from .runtime.memory_plan import memory_plan
-
-    model = zeroskip.load(what)
-    _info_config(model.config)
-    facts = {
-        "source": model.info.get("source", "unknown"),
-        "input": "N x " + " x ".join(map(str, model.input_shape)),
-        "output": "N x " + " x ".join(map(str, model.output_shape)),
-        "schedule": measured_label((model.info.get("mode", "?"), bool(model.info.get("activation_skip")))),
-        "weights": weights_text(model.info),
-    }
-    print("\n" + "\n".join(f"{name:14} {value}" for name, value in facts.items()) + "\n")
-    lines = [
-        ("layer", "operator", "weights", "zero %", "non-outlier %", "outlier %", "SQNR dB", "steps", "dense", "rules")
-    ]
-    for node in model.layers:
-        plan, how = node.plan, model.info.get("layers", {}).get(node.name, {})
-        kinds = [f"{100 * share:.1f}" for share in plan.statistics().values()]
-        shape, ratio = "x".join(map(str, plan.weights.shape)), how.get("sqnr_db")
-        steps = f"{plan.steps:,}", f"{plan.dense_steps:,}"
-        lines.append(
-            (node.name, node.label, shape, *kinds, "" if ratio is None else f"{ratio:.1f}", *steps, _rules(how))
-        )
-    _print_columns(lines, (0, 1, 2, 9))
-    print("\nMemory plan, one image, sums of 32 bits; cycles modelled, no step skipped for its activations")
-    lines = [
-        ("layer", "parts", "tile", "tiles", "columns", "steps", "transfers", "kB in", "kB out", "kcycles", "bound by")
-    ]
-    for row in memory_plan(model):
-        columns = f"{row.columns}/{model.config.columns}", f"{row.steps}/{model.config.steps}"
-        moved = f"{row.bytes_in / 1000:,.0f}", f"{row.bytes_out / 1000:,.0f}"
-        numbers = str(row.parts), row.tile, str(row.tiles), *columns, str(row.transfers), *moved
-        lines.append((row.name, *numbers, f"{row.cycles / 1000:,.0f}", row.bound))
-    _print_columns(lines, (0, 10))
-    return None
-
-
-def _rules(how) -> str:
-    """The rules of a layer's filters, the most frequent first; three of them at most."""
-    rules = sorted(how.get("rules", {}).items(), key=lambda item: -item[1])
-    shown = ", ".join(f"{count} {rule}" if len(rules) > 1 else rule for rule, count in rules[:3])
-    return shown + (f", {sum(count for _, count in rules[3:])} others" if len(rules) > 3 else "")
-
-
-def _print_columns(lines: list[tuple[str, ...]], left: tuple[int, ...]) -> None:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = [c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))]
-        print("  ".join(cells).rstrip())
-
-
-def _info_config(config: Config) -> None:
-    facts = {
-        "configuration": f"{config.name} (hash {config.hash:08x})",
-        **config.hardware_fields(),
-        "MACs": config.macs,
-        "activations": f"{-config.act_max} to {config.act_max}",
-    }
-    print("\n".join(f"{name:14} {value}" for name, value in facts.items()))
+    show(options.what)
 
 
 def report(options) -> None:

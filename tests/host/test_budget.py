@@ -8,10 +8,13 @@ import pytest
 import zeroskip
 from golden_device import GoldenDevice
 from onnx_models import f32, model, node, residual_network
-from zeroskip.compiler.budget import RULES, Budget, Layer, filter_cycles, search, sensitivities, sqnr
+from quantised_models import quantise
+from zeroskip.compiler.budget import RULES, Layer, filter_cycles, search, sensitivities, sqnr
 from zeroskip.compiler.conv import compile_conv
 from zeroskip.compiler.deviation import Deviations, trials
+from zeroskip.compiler.network import reschedule
 from zeroskip.compiler.onnx_import import import_onnx
+from zeroskip.compiler.options import Budget
 from zeroskip.compiler.quantise import PLAIN, Rule, calibrate, prune_graph
 from zeroskip.errors import InputError
 from zeroskip.models.reference import correlate
@@ -180,6 +183,55 @@ def test_the_budget_holds_and_saves_cycles(data, images, decibels):
         assert sum(entry["rules"].values()) == len(layer.plan.weights) and entry["sqnr_db"] > 0
         assert {name: entry[name] for name in ("zero", "non_outlier", "outlier")} == layer.plan.statistics()
         assert entry["predicted_cycles"] > 0
+        assert entry["plain_cycles"] == plain.info["layers"][layer.name]["predicted_cycles"]
+    dense = reschedule(chosen, mode="dense").info["layers"]
+    for name, entry in chosen.info["layers"].items():
+        assert dense[name]["rules"] == entry["rules"] and dense[name]["sqnr_db"] == entry["sqnr_db"]
+        assert "plain_cycles" not in dense[name] and dense[name]["predicted_cycles"] >= entry["predicted_cycles"]
+
+
+def test_a_budget_on_zena_buys_zeros(rng):
+    """Its engine skips zero weights and knows no outliers: the budget holds, zeros grow, cycles fall."""
+    weights = {"v": f32(rng, 32, 16, 3, 3), "w": f32(rng, 32, 32, 3, 3)}
+    nodes = [node("Conv", ["x", "v"], ["a"]), node("Relu", ["a"], ["r"]), node("Conv", ["r", "w"], ["y"])]
+    network, images = model(nodes, weights, (16, 12, 12)), f32(rng, 6, 16, 12, 12)
+    exact = import_onnx(network).run(images)
+    plain = zeroskip.compile(network, "zena_tiny", images, scale_rule="max_abs", per="channel")
+    chosen = zeroskip.compile(network, "zena_tiny", images, budget=12)
+    lost = sqnr(exact, plain.reference(images)) - sqnr(exact, chosen.reference(images))
+    assert lost == pytest.approx(chosen.info["budget_used"], abs=0.01) and lost <= 12
+    zeros = [sum(np.count_nonzero(layer.plan.weights == 0) for layer in one.layers) for one in (plain, chosen)]
+    assert zeros[1] > 3 * zeros[0]
+    with zeroskip.open_device("model", "zena_tiny") as device:
+        results = [one.run(device, images[:1]) for one in (plain, chosen)]
+    assert results[1].cycles < 0.98 * results[0].cycles
+    assert (results[1].outputs == chosen.reference(images[:1])).all()
+
+
+@pytest.mark.parametrize(("config", "mode"), [("zena_tiny", "dense"), ("zena_tiny", "AZ"), ("tiny", "dense")])
+def test_where_weights_cost_nothing_none_is_coarsened(data, images, config, mode):
+    """All rules take the same cycles, so the most accurate wins."""
+    chosen = zeroskip.compile(data, config, images, budget=20, mode=mode)
+    rules = {rule for entry in chosen.info["layers"].values() for rule in entry["rules"]}
+    assert rules <= {"max_abs per channel", "power_of_two per channel"}
+    assert chosen.info["budget_used"] < 0.5
+
+
+def test_budgets_and_labels_without_use_are_refused(data, images):
+    labels = np.zeros(len(images), int)
+    for given, options, message in (
+        (None, {"budget": "3dB"}, "without calibration images"),
+        (images, {"labels": labels}, "without a budget; accepted: with a budget of accuracy"),
+        (images, {"labels": labels, "budget": 3}, "with a budget of 3 dB"),
+        (images, {"labels": labels[:-1], "budget": "1%"}, r"accepted: whole numbers \(12,\)"),
+    ):
+        with pytest.raises(InputError, match=message):
+            zeroskip.compile(data, "tiny", given, **options)
+
+
+def test_a_quantised_network_has_no_use_for_a_budget(data, images):
+    with pytest.raises(InputError, match=r"budget 3 dB: .* the file has quantised them"):
+        zeroskip.compile(quantise(data, images), "tiny", images, budget=3)
 
 
 def test_a_budget_of_accuracy_is_kept(data, images):

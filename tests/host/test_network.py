@@ -12,6 +12,7 @@ from zeroskip.compiler.network import compare, reschedule
 from zeroskip.errors import ConfigError, DeviceTimeout, InputError, ModelError, ToolError
 from zeroskip.hardware.config import Config
 from zeroskip.models import reference
+from zeroskip.runtime import conv
 from zeroskip.runtime import network as runtime_network
 from zeroskip.runtime.hostops import Quant, fixed_point, requantise
 
@@ -180,9 +181,9 @@ def test_activation_zeros_are_counted(compiled, images):
         seen.append(np.count_nonzero(x == quant.zero_point) / x.size)
         return original(device, plan, x, quant, finish)
 
-    original = runtime_network.conv.run_layer
+    original = conv.run_layer
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runtime_network.conv, "run_layer", observe)
+        patch.setattr(conv, "run_layer", observe)
         result = compiled.run(GoldenDevice("tiny"), images)
     assert [layer.act_zeros for layer in result.layers] == pytest.approx(seen)
     assert max(seen) > 0.3

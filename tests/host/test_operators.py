@@ -49,7 +49,7 @@ def window(rng, size, rank, *, dilated=True):
     return kernel, attributes
 
 
-@case("conv 2-D", "conv 1-D", count=20)
+@case("Conv 2-D", "Conv 1-D", count=20)
 def conv(rng, name):
     rank = int(name[5])
     size = [int(v) for v in rng.integers(5, 12, rank)]
@@ -169,6 +169,47 @@ def pad(rng, name):
     return nodes, {"p": np.array(pads), "w": f32(rng, 4, 3 + pads[1] + pads[5], 2, 2)}, (3, 6, 5)
 
 
+@case("Pad constant", "Pad edge", "Pad reflect", count=10)
+def pad_alone(rng, name):
+    """First, last, or between two convolutions; on none, one or both sides of both axes."""
+    top, left, bottom, right = (int(v) for v in rng.integers(0, 5, 4))
+    one = node("Pad", ["a", "p"], ["b"], mode=name.split()[1])
+    first, last = node("Conv", ["x", "v"], ["a"]), node("Conv", ["b", "w"], ["y"])
+    one_in, one_out = pick(rng, (0, 0), (1, 0), (0, 1), (1, 1))
+    one.input[0], one.output[0] = ("a", "x")[not one_in], ("b", "y")[not one_out]
+    weights = {"p": np.array([0, 0, top, left, 0, 0, bottom, right])}
+    weights |= {"v": f32(rng, 3, 3, 1, 1), "w": f32(rng, 4, 3, 2, 2)}
+    return [*[first][:one_in], one, *[last][:one_out]], weights, (3, 6, 5)
+
+
+@case("Cast", "Identity", "Dropout", count=6)
+def nothing(rng, name):
+    """What changes nothing: first, in the middle (Cast to float64 and back), last."""
+    first, relu = node("Conv", ["x", "w"], ["a"]), node("Relu", ["b"], ["c"])
+    if name == "Cast":
+        between = [node("Cast", ["a"], ["d"], to=pick(rng, 1, 11)), node("Cast", ["d"], ["b"], to=1)]
+        ends = [node("Cast", ["x"], ["x1"], to=1)], [node("Cast", ["c"], ["y"], to=1)]
+    else:
+        between = [node(name, ["a"], ["b"])]
+        ends = [node(name, ["x"], ["x1"])], [node(name, ["c"], ["y"])]
+    first.input[0] = "x1"
+    return [*ends[0], first, *between, relu, *ends[1]], {"w": f32(rng, 4, 3, 2, 2)}, (3, 6, 5)
+
+
+@case("BatchNormalization", "Neg", count=8)
+def one_weight_per_channel(rng, name):
+    """With nothing to be folded into, behind a convolution, and behind a function."""
+    shape = pick(rng, (3, 6, 5), (3, 7))
+    parts = [rng.uniform(0.5, 1.5, 3), rng.normal(size=3), rng.normal(size=3), rng.uniform(0.5, 2, 3)]
+    weights = {f"n{i}": part.astype(np.float32) for i, part in enumerate(parts)}
+    weights["w"] = f32(rng, 3, 3, *[1] * (len(shape) - 1))
+    before = [pick(rng, node("Identity", ["x"], ["a"]), node("Conv", ["x", "w"], ["a"]), node("Tanh", ["x"], ["a"]))]
+    if name == "Neg":
+        return [*before, node("Neg", ["a"], ["y"])], weights, shape
+    last = node(name, ["a", "n0", "n1", "n2", "n3"], ["y"], epsilon=float(pick(rng, 1e-5, 1e-2)))
+    return [*before, last], weights, shape
+
+
 @case("Transpose", "Squeeze", "Unsqueeze", "Flatten", "Reshape", "Slice", "Split", count=8)
 def moves(rng, name):
     shape = (4, 1, 6, 1)
@@ -258,6 +299,30 @@ def test_operator(name, device):
         assert outputs.shape == want.shape, what
         assert signal_to_noise(want, outputs) > least, what
         assert (compiled.run(device, x).outputs == outputs).all(), what
+
+
+def test_quantised_mean_is_its_definition():
+    """QLinearReduceMean, which onnxruntime has no kernel for, as ReduceMean between its scales."""
+    scales = {"s": np.float32(0.05), "z": np.uint8(100), "t": np.float32(0.02), "u": np.uint8(128)}
+    ends = [node("QuantizeLinear", ["x", "s", "z"], ["q"])], [node("DequantizeLinear", ["r", "t", "u"], ["y"])]
+    options = {"axes": [2, 3], "keepdims": 1}
+    real = [
+        node("DequantizeLinear", ["q", "s", "z"], ["d"]), node("ReduceMean", ["d"], ["m"], **options),
+        node("QuantizeLinear", ["m", "t", "u"], ["r"]),
+    ]  # fmt: skip
+    one = node("QLinearReduceMean", ["q", "s", "z", "t", "u"], ["r"], domain="com.microsoft", **options)
+    x = f32(np.random.default_rng(5), 6, 3, 5, 7)
+    compiled = [zeroskip.compile(model([*ends[0], *mid, *ends[1]], scales, (3, 5, 7)), "tiny") for mid in ([one], real)]
+    outputs = [each.reference(x) for each in compiled]
+    np.testing.assert_array_equal(*outputs)
+    want = run_onnx(model([*ends[0], *real, *ends[1]], scales, (3, 5, 7)), x)
+    assert np.abs(outputs[0] - want).max() <= 0.0201 and np.ptp(want) > 0.2
+
+
+def test_every_operator_has_a_case():
+    """QuantizeLinear and DequantizeLinear have test_quantised_import.py, and so have the quantised forms; what is on
+    constants only has test_constants.py."""
+    assert {name.split()[0] for name in CASES} == set(OPERATORS) - {"QuantizeLinear", "DequantizeLinear"}
 
 
 def test_every_operator_is_documented():

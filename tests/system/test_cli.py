@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -128,6 +129,60 @@ def test_compile_run_info_report(files, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} - {"t.fst.hier"} == allowed
 
 
+def zeros(model) -> int:
+    return sum(np.count_nonzero(layer.plan.weights == 0) for layer in model.layers)
+
+
+@pytest.mark.parametrize("config", ["tiny", "zena_tiny"])
+def test_compile_with_a_budget(config, files, tmp_path):
+    """The loss that is printed is within the budget; a large one makes more zeros, and on trident fewer steps."""
+    command = ["compile", files / "net.onnx", "--config", config, "--calibration", files / "x.npy"]
+    zeroskip(*command, "-o", tmp_path / "plain.zsk", "--scale-rule", "max_abs", "--per", "channel")
+    models = [zs.load(tmp_path / "plain.zsk")]
+    for budget in ("1", "9dB"):
+        out, _ = zeroskip(*command, "-o", tmp_path / "m.zsk", "--budget", budget)
+        model = zs.load(tmp_path / "m.zsk")
+        asked, lost = re.search(r"budget (\d+) dB: (-?[\d.]+) dB of output SQNR lost against plain", out).groups()
+        assert asked in budget and float(lost) <= float(asked)
+        before, after = re.search(r"one image: ([\d,]+) with plain weights, ([\d,]+) now", out).groups()
+        totals = [sum(layer["predicted_cycles"] for layer in one.info["layers"].values()) for one in (models[0], model)]
+        assert [int(cycles.replace(",", "")) for cycles in (before, after)] == pytest.approx(totals, abs=2)
+        assert float(lost) == pytest.approx(model.info["budget_used"], abs=0.01)
+        models.append(model)
+    if config == "tiny":
+        plain, _, most = (sum(layer.plan.steps for layer in model.layers) for model in models)
+        assert most < plain
+    assert zeros(models[2]) > zeros(models[0])
+    out, _ = zeroskip("info", tmp_path / "m.zsk")
+    assert "at most 9 dB lost against max_abs" in out and "percentile" in out
+
+
+def test_compile_with_a_budget_of_accuracy(files, tmp_path):
+    np.save(tmp_path / "y.npy", np.array([0, 1, 2]))
+    command = ["compile", files / "net.onnx", "-o", tmp_path / "m.zsk", "--calibration", files / "x.npy"]
+    for more in ([], ["--labels", tmp_path / "y.npy"]):
+        out, _ = zeroskip(*command, "--budget", "50%", *more)
+        lost = float(re.search(r"budget 50 %: (-?[\d.]+) points of accuracy lost", out)[1])
+        assert lost == pytest.approx(zs.load(tmp_path / "m.zsk").info["budget_used"], abs=0.01) and lost <= 50
+
+
+def test_a_run_with_a_budget_reports_rules_and_accuracy(files, tmp_path):
+    """Compiled by ``run`` itself; classes as the integer network answers them are all right."""
+    x, page, data = files / "x.npy", tmp_path / "r.html", tmp_path / "r.json"
+    command = ["run", files / "net.onnx", "--device", "model", "--input", x, "--calibration", x, "--budget", "6dB"]
+    zeroskip(*command, "--output", tmp_path / "y.npy")
+    np.save(tmp_path / "classes.npy", np.load(tmp_path / "y.npy").argmax(axis=1))
+    out, _ = zeroskip(*command, "--expected", tmp_path / "classes.npy", "--json", data, "--report", page)
+    report = json.loads(data.read_text())
+    assert report["accuracy"]["accuracy, integers"] == "100.0 % (3 images)"
+    assert set(report["accuracy"]) >= {"accuracy, float", "integer and float choose the same class"}
+    assert "at most 6 dB lost" in report["conditions"]["weights"] and "accuracy, integers: 100.0 %" in out
+    rules = [layer["rule"] for layer in report["runs"][0]["layers"]]
+    assert len(rules) == 2 and any("percentile" in rule for rule in rules)
+    assert all(layer["sqnr_db"] > 0 for layer in report["runs"][0]["layers"])
+    assert "100.0 %" in page.read_text() and "percentile" in page.read_text()
+
+
 def test_run_onnx_and_compare_schedules(files, tmp_path):
     x, data = files / "x.npy", tmp_path / "r.json"
     command = ["run", files / "net.onnx", "--device", "model", "--input", x, "--json", data]
@@ -151,6 +206,9 @@ def test_help_and_version():
     for command in ("compile", "run"):
         assert "examples:" in zeroskip(command, "--help")[0]
     assert "--images" in zeroskip("demo", "--help")[0]
+    shown = " ".join(zeroskip("compile", "--help")[0].split())
+    for part in ("--budget 3dB", "--budget 1% --labels y.npy", "A budget holds on these images", "output SQNR"):
+        assert part in shown
 
 
 def test_compile_without_calibration_warns(files, tmp_path):
@@ -263,6 +321,30 @@ def test_options_that_do_not_fit(run, files, tmp_path):
     (tmp_path / "bad.json").write_text('{"lanes": 7}')
     assert "lanes = 7" in run(files / "net.onnx", "--config", tmp_path / "bad.json")
     assert "--images" in refused("demo", "--images", 0, "--output", tmp_path / "demo")
+
+
+def test_budgets_and_labels_that_do_not_fit(run, files, tmp_path):
+    x, y = files / "x.npy", tmp_path / "y.npy"
+    np.save(y, np.array([0, 1, 2]))
+    given = ["--calibration", x]
+
+    def bad(*options) -> str:
+        message = refused("compile", files / "net.onnx", "-o", tmp_path / "m.zsk", *options)
+        assert not (tmp_path / "m.zsk").exists()
+        return message
+
+    assert "'3 dollars'" in bad(*given, "--budget", "3 dollars") and "'3dB'" in bad(*given, "--budget", "-1")
+    assert "without calibration images" in bad("--budget", "3dB")
+    assert "without a budget" in bad(*given, "--labels", y)
+    assert "budget of 3 dB" in bad(*given, "--budget", "3dB", "--labels", y)
+    accuracy = [*given, "--budget", "1%", "--labels"]
+    assert "cannot be read" in bad(*accuracy, tmp_path / "none.npy")
+    assert "integers" in bad(*accuracy, x)
+    np.save(y, np.array([0, 1]))
+    assert "whole numbers (3,)" in bad(*accuracy, y)
+    assert "--budget" in run(files / "net.zsk", "--budget", "3dB")
+    assert "(2,)" in run(files / "net.onnx", "--expected", y)
+    assert "integers" in run(files / "net.zsk", "--expected", x)
 
 
 def test_outputs_that_cannot_be_written(files, tmp_path):

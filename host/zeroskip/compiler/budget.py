@@ -17,11 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import InputError
 from ..hardware.config import Config
+from ..runtime.memory_plan import predicted_cycles
 from ..runtime.network import Model
 from ..runtime.nodes import Tensor
 from ..runtime.program import ConvPlan
@@ -29,6 +30,7 @@ from ..runtime.tiling import RATE, choose_tile
 from .deviation import Trials
 from .graph import Graph, Node, execute
 from .integer_layers import integer_layers, map_shape
+from .options import Budget
 from .quantise import PLAIN, Rule
 
 RULES = (
@@ -46,43 +48,6 @@ _PROBE_IMAGES = 2
 _WIDE = 256
 _MACS = 8e9  # of one measurement: a second or two
 _PROBE = RULES.index(Rule("percentile", "channel", 97))
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What may be lost against plain 8-bit weights.
-
-    Args:
-        decibels: of the output's signal-to-noise ratio, float against integer network.
-        points: of accuracy, in percent of the calibration images.
-    """
-
-    decibels: float | None = None
-    points: float | None = None
-
-    @classmethod
-    def parse(cls, value) -> Budget:
-        """A number or "3dB": decibels; "1%": points of accuracy.
-
-        Raises:
-            InputError: anything else.
-        """
-        if isinstance(value, Budget):
-            return value
-        text = str(value).strip().lower()
-        for unit, name in (("%", "points"), ("db", "decibels"), ("", "decibels")):
-            if text.endswith(unit):
-                try:
-                    number = float(text.removesuffix(unit))
-                except ValueError:
-                    break
-                if 0 <= number < 1000:
-                    return cls(**{name: number})
-                break
-        raise InputError(f"budget {value!r}; accepted: decibels of output SQNR such as 3 or '3dB', or accuracy: '1%'")
-
-    def __str__(self) -> str:
-        return f"{self.points:g} %" if self.decibels is None else f"{self.decibels:g} dB"
 
 
 @dataclass(frozen=True)
@@ -148,9 +113,10 @@ def filter_cycles(plan: ConvPlan, shape: tuple[int, int], weights: np.ndarray) -
     trials, filters = weights.shape[:2]
     nonzero = np.count_nonzero(weights.reshape(trials, filters, -1), axis=2)
     outlier = np.count_nonzero(((weights < -8) | (weights > 7)).reshape(trials, filters, -1), axis=2)
-    halves = {"dense": np.full_like(nonzero, 2 * weights[0, 0].size), "combined": nonzero + outlier}
+    every = np.full_like(nonzero, 2 * weights[0, 0].size)
+    halves = {"dense": every, "AZ": every, "combined": nonzero + outlier}
     work = halves.get(plan.mode, 2 * nonzero) * (_EFFICIENCY / (2 * config.lanes))
-    if config.engine != "trident":
+    if not config.scheduled:
         return work * (np.prod(plan.output_size(*shape)) / config.wgs)
     view, cycles = plan.view(1, *shape), np.zeros((trials, filters))
     for part in plan.parts:
@@ -160,7 +126,8 @@ def filter_cycles(plan: ConvPlan, shape: tuple[int, int], weights: np.ndarray) -
         run, lane = np.nonzero(part.filters >= 0)
         ids = part.filters[run, lane]
         share = part.dense.sum() / plan.dense_steps
-        steps = np.maximum(work[:, ids] * share, part.dense[run] / config.window)
+        least = part.dense[run] / config.window if config.engine == "trident" else 1  # a window's limit
+        steps = np.maximum(work[:, ids] * share, least)
         compute = tile.height * tile.width * np.maximum(steps, drain)
         load = (steps * config.step_beats + 2) * RATE
         cycles[:, ids] += tile.groups / config.filters * np.maximum(compute, load)
@@ -230,6 +197,20 @@ def sqnr(exact: np.ndarray, found: np.ndarray) -> float:
 
 
 # -- a whole network ---------------------------------------------------------------------------------
+class Spent(NamedTuple):
+    """What a budget was spent on.
+
+    Args:
+        choices: the rule of every filter.
+        loss: measured, in the budget's unit.
+        plain_cycles: output tensor of a layer with a choice -> cycles predicted with plain weights, for one image.
+    """
+
+    choices: Choices
+    loss: float
+    plain_cycles: dict[str, float]
+
+
 def spend(
     budget: Budget,
     graph: Graph,
@@ -239,7 +220,7 @@ def spend(
     images: np.ndarray,
     labels: np.ndarray | None,
     mode: str,
-) -> tuple[Choices, float]:
+) -> Spent:
     """Choose the rule of every filter of a network.
 
     Args:
@@ -247,9 +228,6 @@ def spend(
         trials: output tensor -> trials under :data:`RULES`, measured; layers with a single rule have no choice.
         images, labels: what the loss is measured on; without labels the float network's answers are the right ones.
         mode: of the schedules.
-
-    Returns:
-        The choices, and the measured loss, in the budget's unit.
     """
     quants = {name: tensor.quant for name, tensor in tensors.items()}
     images, labels = _affordable(graph, images, labels, budget)
@@ -281,13 +259,14 @@ def spend(
     nodes = {node.output: node for node in graph.nodes}
     free = {name: found for name, found in trials.items() if len(found.rules) > 1}
     reach = sensitivities(graph, probe_images(images), free)
-    layers = []
+    layers, predicted = [], {}
     for layer in integer_layers([nodes[name] for name in free], quants, trials, {}):
         name, x = layer.node.output, tensors[layer.node.inputs[0]]
-        plan = layer.scheduled(config, x, mode, activation_skip=False).plan
-        cycles = filter_cycles(plan, map_shape(x), trials[name].weights)
+        node = layer.scheduled(config, x, mode, activation_skip=False)
+        predicted[name] = predicted_cycles(node, x)
+        cycles = filter_cycles(node.plan, map_shape(x), trials[name].weights)
         layers.append(Layer(nodes[name], trials[name], cycles, trials[name].noise * reach[name]))
-    return search(layers, loss, budget.points if budget.decibels is None else budget.decibels)
+    return Spent(*search(layers, loss, budget.points if budget.decibels is None else budget.decibels), predicted)
 
 
 def _affordable(graph: Graph, images: np.ndarray, labels, budget: Budget):

@@ -15,11 +15,11 @@ from ..runtime.memory_plan import predicted_cycles
 from ..runtime.modes import checked_mode
 from ..runtime.network import Model
 from ..runtime.nodes import Tensor
-from .budget import RULES, Budget, spend
+from .budget import RULES, spend
 from .deviation import Deviations, trials
 from .integer_layers import Layer, integer_layers
 from .onnx_import import import_onnx
-from .options import calibration_images, check_activations, check_names, check_options, checked_labels
+from .options import Budget, calibration_images, check_activations, check_names, check_options, checked_labels
 from .quantise import PLAIN, Rule, calibrate, prune_graph, quantise_graph
 
 Progress = Callable[[int, int, str], None]
@@ -64,7 +64,7 @@ def compile(
             most this against plain 8-bit weights: decibels of output SQNR (3, "3dB") or points of accuracy
             ("1%"), on the calibration images.  Layers that ``scale_rule`` names keep
             their rule; ``per``, ``percentile`` and ``clip`` are for them only.
-        labels: int (N,), the class of every calibration image, for a budget of accuracy; without, what the
+        labels: int (N,), the class of every calibration image, only for a budget of accuracy; without, what the
             float network answers counts as right.
         bias_correction: take the mean error of the quantised weights, as seen on the calibration images,
             out of the bias.
@@ -84,7 +84,7 @@ def compile(
         ConfigError: no such configuration.
     """
     config = get_config(config)
-    budget = None if budget is None else Budget.parse(budget)
+    budget = Budget.accepted(budget, calibration, labels)
     rules = scale_rule if isinstance(scale_rule, Mapping) else {"*": scale_rule}
     mode = checked_mode(config, mode)
     check_options(config, rules, per, percentile, clip, prune, activations, calibration_percentile)
@@ -104,6 +104,8 @@ def compile(
         if prune:
             prune_graph(graph, prune, images)
     layer_rules = _rules_of(graph, rules, per, percentile, clip, budget)
+    if budget is not None and not layer_rules:
+        raise InputError(f"budget {budget}: no layer has scales to choose, the file has quantised them; leave it out")
     tried = {node.output: trials(node, layer_rules[node.output]) for node in graph.nodes if node.output in layer_rules}
     ranges = {}
     if images is not None:
@@ -111,13 +113,13 @@ def compile(
         ranges = calibrate(graph, images, calibration_percentile, watch=watch)
     quants = quantise_graph(graph, ranges, activations)
     tensors = {name: Tensor(graph.shapes[name], quant) for name, quant in quants.items()}
-    choices = {}
+    choices, plain = {}, {}
     if budget is not None and images is not None:
-        choices, loss = spend(budget, graph, config, tensors, tried, images, labels, mode)
+        choices, loss, plain = spend(budget, graph, config, tensors, tried, images, labels, mode)
         info |= {"budget": str(budget), "budget_used": loss}
     correct = bias_correction and calibration is not None
     layers = integer_layers(graph.nodes, quants, tried, choices, correct)
-    info["layers"] = _layer_info(graph, tried, choices)
+    info["layers"] = _layer_info(graph, tried, choices, plain)
     return _schedule(layers, config, tensors, graph.input, graph.output, info, mode, activation_skip, progress)
 
 
@@ -137,8 +139,9 @@ def _rules_of(graph, rules, per, percentile, clip, budget) -> dict[str, tuple[Ru
     return found
 
 
-def _layer_info(graph, tried, choices) -> dict[str, dict]:
-    """What a report says of each layer's quantisation: filters under each rule, and the noise on its output."""
+def _layer_info(graph, tried, choices, plain) -> dict[str, dict]:
+    """What a report says of each layer's quantisation: filters under each rule, and the noise on its output; of a
+    layer with a budget also the cycles predicted with plain weights."""
     info = {}
     for node in graph.nodes:
         if node.given:
@@ -151,6 +154,8 @@ def _layer_info(graph, tried, choices) -> dict[str, dict]:
             rules = {str(rule): count for rule, count in zip(trial.rules, counts, strict=True) if count}
             noise = float(trial.noise[chosen, filters].sum()) if trial.count else 0.0
             info[node.name] = {"rules": rules, "sqnr_db": round(-10 * math.log10(noise), 2) if noise > 0 else None}
+        if node.output in plain:
+            info[node.name]["plain_cycles"] = round(plain[node.output])
     return info
 
 
@@ -171,13 +176,15 @@ def reschedule(
     mode = checked_mode(config, mode)
     check_activations(config, model.info.get("activations", "uint8"))
     layers = [Layer.of(node) for node in model.nodes]
-    info = dict(model.info)
+    info = {**model.info, "layers": {}}
+    for name, how in model.info.get("layers", {}).items():  # what was predicted for another schedule is left behind
+        info["layers"][name] = {key: how[key] for key in ("rules", "sqnr_db") if key in how}
     return _schedule(layers, config, model.tensors, model.input, model.output, info, mode, activation_skip, progress)
 
 
 # -- schedules ---------------------------------------------------------------------------------------
 def _schedule(layers, config, tensors, input, output, info, mode, activation_skip, progress) -> Model:
-    activation_skip = bool(activation_skip) and config.engine == "trident"  # elsewhere the mode says so
+    activation_skip = bool(activation_skip) and config.scheduled  # elsewhere the mode says so
     info |= {"mode": mode, "activation_skip": activation_skip}
     total, done, nodes = sum(layer.weights is not None for layer in layers), 0, []
     for layer in layers:

@@ -199,8 +199,8 @@ def pad(source: Source) -> None:
     zero = 0 if quant is None else quant.zero_point
     if quant is not None and source.is_absent(2):
         value = 0
-    if mode not in ("constant", "edge") or (mode == "constant" and value != zero):
-        raise source.error(f"mode {mode!r} with value {value:g}; accepted: constant zeros ({zero}), edge")
+    if mode not in ("constant", "edge", "reflect") or (mode == "constant" and value != zero):
+        raise source.error(f"mode {mode!r} with value {value:g}; accepted: constant zeros ({zero}), edge, reflect")
     full = [0] * 2 * rank
     if len(pads) != 2 * len(axes) or min(pads, default=0) < 0:
         raise source.error(f"pads {list(pads)} for axes {list(axes)}; accepted: two values of at least 0 for each")
@@ -214,17 +214,19 @@ def pad(source: Source) -> None:
         source.emit("pad", grown, attrs={"padding": padding})
         return
     if len(shape) != 3 or padding[0] or padding[3]:
-        raise source.error(f"pads {list(pads)} of mode 'edge'; accepted: of the last two axes of (N, C, H, W)")
+        raise source.error(f"pads {list(pads)} of mode {mode!r}; accepted: of the last two axes of (N, C, H, W)")
     if max(grown) > MAX_SIZE:
         raise source.error(f"{dims(grown)} after padding; accepted: up to {MAX_SIZE} rows or columns")
-    rows, columns = (_repeated(shape[i], padding[i], grown[i]) for i in (1, 2))
+    if mode == "reflect" and any(pad >= shape[i % 3] for i, pad in enumerate(padding) if pad):
+        raise source.error(f"pads {list(pads)} of mode 'reflect' on ({dims(shape)}); accepted: fewer than there are")
+    rows, columns = (_repeated(shape[i], (padding[i], padding[3 + i]), mode) for i in (1, 2))
     source.emit("resize", grown, attrs={"rows": rows, "columns": columns})
 
 
-def _repeated(length: int, before: int, size: int) -> np.ndarray:
-    """Places of a "resize" that repeats the first and the last row: float (3, size)."""
-    index = (np.arange(size) - before).clip(0, length - 1)
-    return np.stack([index, index, np.zeros(size)])
+def _repeated(length: int, padding: tuple[int, int], mode: str) -> np.ndarray:
+    """Places of a "resize" that repeats rows beyond the first and the last one: float (3, rows with padding)."""
+    index = np.pad(np.arange(length), padding, mode)
+    return np.stack([index, index, np.zeros(len(index))])
 
 
 # -- resizing ----------------------------------------------------------------------------------------

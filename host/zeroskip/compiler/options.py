@@ -1,8 +1,9 @@
-"""Checks of what a caller gives :func:`zeroskip.compile`: options, calibration images, labels."""
+"""Checks of what a caller gives :func:`zeroskip.compile`: options, budget, calibration images, labels."""
 
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,6 +12,58 @@ from ..hardware.config import Config
 from .quantise import PER, SCALE_RULES
 
 ACTIVATIONS = ("uint8", "int16")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What may be lost against plain 8-bit weights.
+
+    Args:
+        decibels: of the output's signal-to-noise ratio, float against integer network.
+        points: of accuracy, in percent of the calibration images.
+    """
+
+    decibels: float | None = None
+    points: float | None = None
+
+    @classmethod
+    def parse(cls, value) -> Budget:
+        """A number or "3dB": decibels; "1%": points of accuracy.
+
+        Raises:
+            InputError: anything else.
+        """
+        if isinstance(value, Budget):
+            return value
+        text = str(value).strip().lower()
+        for unit, name in (("%", "points"), ("db", "decibels"), ("", "decibels")):
+            if text.endswith(unit):
+                try:
+                    number = float(text.removesuffix(unit))
+                except ValueError:
+                    break
+                if 0 <= number < 1000:
+                    return cls(**{name: number})
+                break
+        raise InputError(f"budget {value!r}; accepted: decibels of output SQNR such as 3 or '3dB', or accuracy: '1%'")
+
+    @classmethod
+    def accepted(cls, value, calibration, labels) -> Budget | None:
+        """What :func:`zeroskip.compile` was given, checked against what it would be measured on; None: no budget.
+
+        Raises:
+            InputError: not a budget, nothing to measure it on, or labels that it does not look at.
+        """
+        budget = None if value is None else cls.parse(value)
+        if budget is not None and calibration is None:
+            raise InputError(f"budget {budget} without calibration images; accepted: images to measure the loss on")
+        if labels is not None and (budget is None or budget.points is None):
+            found = "without a budget" if budget is None else f"with a budget of {budget}"
+            raise InputError(f"labels {found}; accepted: with a budget of accuracy, such as '1%'; or leave them out")
+        return budget
+
+    def __str__(self) -> str:
+        return f"{self.points:g} %" if self.decibels is None else f"{self.decibels:g} dB"
 
 
 def check_options(config, rules, per, percentile, clip, prune, activations, calibration_percentile) -> None:

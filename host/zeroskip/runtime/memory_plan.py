@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..hardware.packets import FORMAT_S16, FORMAT_U8
+from ..hardware.config import Config
+from ..hardware.packets import FORMAT_S16, FORMAT_U8, MIN_CHUNKS
 from . import conv
 from .network import Model
 from .nodes import Node, Tensor
-from .program import Part
+from .program import ConvPlan, JobPart
 from .tiling import RATE
 
 BOUNDS = ("compute", "input", "output")
@@ -32,9 +33,9 @@ class LayerPlan:
         double: one tile loads while another computes; in all parts.
         steps: schedule steps of the longest run.
         transfers: DMA transfers each way.
-        bytes_in, bytes_out: moved by them.
+        bytes_in, bytes_out: moved by them (zena: in, about; only activations other than zero travel).
         compute_cycles: steps times pixels, no step skipped for its activations (zena: as its scheduler expects).
-        input_cycles, output_cycles: of the two streams at the memory's rate.
+        input_cycles, output_cycles: of the two streams at the memory's rate; zena: at the drain's, if that is slower.
         cycles: what the model that chose the tiles expects.
     """
 
@@ -65,13 +66,13 @@ def memory_plan(model: Model) -> list[LayerPlan]:
     return [_layer(node, model.tensors[node.inputs[0]]) for node in model.layers]
 
 
-def predicted_cycles(node: Node, x: Tensor) -> float:
-    """What the model that chooses tiles expects of a layer for one image; ``x`` is its input.
+def predicted_cycles(node: Node, x: Tensor, images: int = 1) -> float:
+    """What the model that chooses tiles expects of a layer for so many images; ``x`` is its input.
 
     It knows no activations: no step is skipped for them (zena: as its scheduler expects).
     """
     plan, (shape, act_format) = node.plan, _input(x)
-    view, engine = plan.view(1, *shape[2:]), conv.STREAMS[plan.config.engine]
+    view, engine = plan.view(images, *shape[2:]), conv.STREAMS[plan.config.engine]
     return sum(engine.tile_of(plan, part, view, act_format).cycles for part in plan.parts)
 
 
@@ -83,13 +84,13 @@ def _input(x: Tensor) -> tuple[tuple[int, ...], int]:
 
 def _layer(node: Node, x: Tensor) -> LayerPlan:
     plan, config, (shape, act_format) = node.plan, node.plan.config, _input(x)
-    image = conv.column_image(plan, np.zeros(shape, np.int16), act_format, 0)
+    image = conv.column_image(plan, _activations(plan, shape), act_format, 0)
     programs = conv.programs(plan, shape, act_format)
     engine = conv.STREAMS[config.engine]
     moved = [(len(words), out) for program in programs for words, out in engine.transfers(plan, program, image, 0)]
     beats_in, beats_out = (sum(beats) for beats in zip(*moved, strict=True))
     tiles = [program.tile for program in programs]
-    runs = [part.steps if isinstance(part, Part) else part.chunks for part in plan.parts]
+    runs = [part.chunks if isinstance(part, JobPart) else part.steps for part in plan.parts]
     return LayerPlan(
         name=node.name,
         op=node.label,
@@ -104,11 +105,23 @@ def _layer(node: Node, x: Tensor) -> LayerPlan:
         bytes_out=8 * beats_out,
         compute_cycles=sum(_per_pixel(program.part) * program.pixel_groups for program in programs),
         input_cycles=beats_in * RATE,
-        output_cycles=beats_out * RATE,
+        output_cycles=beats_out * _output_rate(config),
         cycles=sum(tile.cycles for tile in tiles),
     )
 
 
+def _activations(plan: ConvPlan, shape: tuple[int, ...]) -> np.ndarray:
+    """Input to build streams with; where zeros do not travel (zena), with as many others as the scheduler expects."""
+    if plan.config.scheduled:
+        return np.zeros(shape, np.int16)
+    return (np.random.default_rng(0).random(shape) < plan.parts[0].density[0]).astype(np.int16)
+
+
 def _per_pixel(part) -> float:
     """Cycles of all runs (or jobs) of a part for one pixel of every work group."""
-    return float((part.steps if isinstance(part, Part) else part.busy).sum())
+    return float((part.busy if isinstance(part, JobPart) else part.steps).sum())
+
+
+def _output_rate(config: Config) -> float:
+    """Cycles per beat of sums; zena's drain reads one PE of every work group each MIN_CHUNKS cycles."""
+    return RATE if config.scheduled else max(RATE, MIN_CHUNKS / -(-config.wgs // 2))

@@ -7,87 +7,24 @@ same integers, so their results are equal bit for bit or something is broken.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
-from ..errors import ConfigError, DeviceError, FileFormatError, InputError
+from ..errors import ConfigError, FileFormatError, InputError
 from ..hardware.config import Config
-from . import conv, hostops
-from .counters import Counters
+from . import hostops
 from .node_check import MAX_ELEMENTS, check
 from .nodes import Node, Tensor, compute
+from .results import Progress, Recorder, Result
 
 CHUNK_BYTES = 128 * 2**20
 """Working memory for one chunk of a batch; the board has 512 MiB in all."""
 
 _BYTES = 24
 """Bytes per element while a layer is computed: its input as 8 and 16 bits, its sums as 32, 64 and 64."""
-
-Progress = Callable[[int, int, str], None]
-"""(layers done, layers in all, name of the layer that starts); a batch in several chunks counts each chunk's."""
-
-
-@dataclass(frozen=True)
-class LayerResult:
-    """What one engine layer did, over the whole batch.
-
-    Args:
-        name, op: of the ONNX node.
-        shape: such as "16x28x28 -> 32x28x28, 3x3".
-        macs: multiplications of the dense layer, padding included.
-        zero, non_outlier, outlier: shares of the weights.
-        act_zeros: share of exact zeros among the input activations.
-        counters: the engine's.
-        ideal_cycles: every MAC busy in every cycle with non-zero weights, two non-outliers at a time; zena: every PE
-            busy with a product of two non-zeros.
-        dense_cycles: steps of the dense schedule, times pixel groups; zena: all products over the PEs.
-    """
-
-    name: str
-    op: str
-    shape: str
-    macs: int
-    zero: float
-    non_outlier: float
-    outlier: float
-    act_zeros: float
-    counters: Counters
-    ideal_cycles: float
-    dense_cycles: float
-
-
-@dataclass(frozen=True)
-class Result:
-    """Outputs and measurements of one run.
-
-    Args:
-        outputs: float32 (N, ...), the network's output.
-        integers: the same before scaling (and before a softmax).
-        layers: one entry per layer on the engine.
-        config: of the device.
-    """
-
-    outputs: np.ndarray
-    integers: np.ndarray
-    layers: list[LayerResult]
-    config: Config
-
-    @property
-    def cycles(self) -> int:
-        """Engine cycles of all layers."""
-        return sum(layer.counters["cycles"] for layer in self.layers)
-
-    def to_json(self) -> dict:
-        """Configuration, number of images, cycles, and every field of every :class:`LayerResult`, as plain data."""
-        layers = [{**vars(layer), "counters": layer.counters.as_dict()} for layer in self.layers]
-        config = {"name": self.config.name, **self.config.hardware_fields(), "hash": f"{self.config.hash:08x}"}
-        return {
-            "format": "zeroskip-result", "version": 1, "config": config, "images": len(self.outputs),
-            "cycles": self.cycles, "layers": layers,
-        }  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,11 +75,9 @@ class Model:
         """
         images = self._check_images(images)
         self.check_config(dev.config)
-        run = _Run(self, dev, -(-len(images) // self._chunk), progress)
-        integers = self._forward(images, run.convolve)
-        if progress:
-            progress(run.total, run.total, "")
-        return Result(self._real(integers), integers, run.results(), self.config)
+        recorder = Recorder(self.layers, dev, -(-len(images) // self._chunk), progress)
+        integers = self._forward(images, recorder.convolve)
+        return Result(self._real(integers), integers, recorder.results(), self.config)
 
     def reference(self, images: np.ndarray) -> np.ndarray:
         """The outputs that :meth:`run` must return, from the integer golden model: float32 (N, ...)."""
@@ -246,56 +181,6 @@ class Model:
         from .zsk import save
 
         save(self, path)
-
-
-class _Run:
-    """Drives the engine layer by layer and adds up, over chunks, what it did."""
-
-    def __init__(self, model: Model, dev, chunks: int, progress: Progress | None) -> None:
-        self.model, self.dev, self.progress = model, dev, progress
-        self.layers = model.layers
-        self.total = len(self.layers) * chunks
-        self.done = 0
-        self.entries: dict[str, dict] = {}
-
-    def convolve(self, node: Node, x: np.ndarray, quant: hostops.Quant, finish: hostops.Finish) -> np.ndarray:
-        if self.progress:
-            self.progress(self.done, self.total, node.name)
-        self.done += 1
-        try:
-            y, counters = conv.run_layer(self.dev, node.plan, x, quant, finish)
-        except DeviceError as error:
-            raise type(error)(f"layer {node.name!r}: {error}") from error
-        entry = self.entries.get(node.output)
-        if entry is None:
-            entry = self.entries[node.output] = {"x": x.shape[1:], "y": y.shape[1:], "counters": Counters.zero()}
-            entry |= dict.fromkeys(("macs", "elements", "zeros", "ideal", "dense"), 0)
-        bounds = conv.bounds(node.plan, x, quant)
-        entry["counters"] += counters
-        entry["macs"] += y.size * node.plan.weights[0].size
-        entry["elements"] += x.size
-        entry["zeros"] += np.count_nonzero(x == quant.zero_point)
-        entry["ideal"] += bounds["ideal_cycles"]
-        entry["dense"] += bounds["dense_cycles"]
-        return y
-
-    def results(self) -> list[LayerResult]:
-        return [self._result(node, self.entries[node.output]) for node in self.layers]
-
-    def _result(self, node: Node, entry: dict) -> LayerResult:
-        shapes = ["x".join(map(str, entry[key] if entry[key][1:] != (1, 1) else entry[key][:1])) for key in "xy"]
-        kernel = "x".join(map(str, node.plan.weights.shape[2:]))
-        return LayerResult(
-            name=node.name,
-            op=node.label,
-            shape=f"{shapes[0]} -> {shapes[1]}, {kernel}",
-            macs=int(entry["macs"]),
-            **node.plan.statistics(),
-            act_zeros=entry["zeros"] / entry["elements"],
-            counters=entry["counters"],
-            ideal_cycles=float(entry["ideal"]),
-            dense_cycles=float(entry["dense"]),
-        )
 
 
 def _difference(model: Config, device: Config) -> str:
