@@ -33,14 +33,17 @@ end
 (* ram_style = "distributed" *)
 reg [WIDTH-1:0]  memory [0:DEPTH-1];
 reg [ADDR_W-1:0] write_reg;
+reg [ADDR_W-1:0] write_next_reg;
 reg [ADDR_W-1:0] read_reg;
+reg [ADDR_W-1:0] read_next_reg;
 reg              full_reg;
 reg              valid_reg;
 
 wire push = s_valid && !full_reg;
 wire pop = valid_reg && m_ready;
-wire [ADDR_W-1:0] write_next = write_reg + 1'b1;
-wire [ADDR_W-1:0] read_next = read_reg + 1'b1;
+// Both next addresses are registers: no adder in front of the comparators.
+wire one_free = write_next_reg == read_reg;
+wire one_held = read_next_reg == write_reg;
 
 assign s_ready = !full_reg;
 assign m_valid = valid_reg;
@@ -49,23 +52,20 @@ assign m_data = memory[read_reg];
 always @(posedge clk) begin
     if (push) begin
         memory[write_reg] <= s_data;
-        write_reg <= write_next;
+        write_reg <= write_next_reg;
+        write_next_reg <= write_next_reg + 1'b1;
     end
     if (pop) begin
-        read_reg <= read_next;
+        read_reg <= read_next_reg;
+        read_next_reg <= read_next_reg + 1'b1;
     end
-    // Push and pop together leave the level, hence both flags, as they are.
-    if (push && !pop) begin
-        full_reg <= write_next == read_reg;
-        valid_reg <= 1'b1;
-    end
-    if (pop && !push) begin
-        full_reg <= 1'b0;
-        valid_reg <= read_next != write_reg;
-    end
+    full_reg <= !pop && (full_reg || (push && one_free));
+    valid_reg <= push || (valid_reg && !(pop && one_held));
     if (rst) begin
         write_reg <= {ADDR_W{1'b0}};
+        write_next_reg <= {{(ADDR_W-1){1'b0}}, 1'b1};
         read_reg <= {ADDR_W{1'b0}};
+        read_next_reg <= {{(ADDR_W-1){1'b0}}, 1'b1};
         full_reg <= 1'b0;
         valid_reg <= 1'b0;
     end

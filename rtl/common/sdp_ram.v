@@ -6,24 +6,30 @@
 `default_nettype none
 
 module sdp_ram #(
-    parameter WIDTH = 72,  // bits per word
-    parameter DEPTH = 512  // words, a power of two
+    parameter WIDTH = 72,  // bits per word, a multiple of PARTS
+    parameter DEPTH = 512, // words, a power of two
+    parameter PARTS = 1    // parts of a word that can be written alone; of 9 bits each they are block RAM's own
 ) (
     input  wire                     clk,
-    input  wire                     we,
+    input  wire [PARTS-1:0]         we,
     input  wire [$clog2(DEPTH)-1:0] waddr,
     input  wire [WIDTH-1:0]         wdata,
     input  wire [$clog2(DEPTH)-1:0] raddr,
     output reg  [WIDTH-1:0]         rdata
 );
 
+    localparam PART_W = WIDTH / PARTS;
+
     (* ram_style = "block" *)
     reg [WIDTH-1:0] memory [0:DEPTH-1];
     reg [WIDTH-1:0] latch;
 
+    integer i;
+
     always @(posedge clk) begin
-        if (we)
-            memory[waddr] <= wdata;
+        for (i = 0; i < PARTS; i = i + 1)
+            if (we[i])
+                memory[waddr][i*PART_W +: PART_W] <= wdata[i*PART_W +: PART_W];
         latch <= memory[raddr];
         rdata <= latch;
     end

@@ -3,8 +3,8 @@
 //          step that ends a pixel; room for that pixel's beats is then reserved, and pixels come no faster than their
 //          beats leave the shift register, so `load` is always met.
 // Licence: MIT.
-// Timing: `load` may come any fixed number of cycles after `reserve`; one beat per cycle.
-//         m_axis_tlast is with the last beat of a pixel loaded with `last`.
+// Timing: `load` may come any fixed number of cycles after `reserve`, and `sums` in the cycle after it; one beat per
+//         cycle.  m_axis_tlast is with the last beat of a pixel loaded with `last`.  can_close is a register.
 `default_nettype none
 
 module sum_drain #(
@@ -14,11 +14,11 @@ module sum_drain #(
     input  wire                            clk,
     input  wire                            rst,
     // Flow control at the issue stage.
-    output wire                            can_close,
+    output reg                             can_close,
     input  wire                            reserve,        // a pixel's last step is issued
     input  wire [$clog2((SUMS+1)/2+1)-1:0] reserve_beats,  // beats of that pixel
-    // The pixel's sums, at the end of the pipeline.
-    input  wire                            load,
+    // The pixel, at the end of the pipeline.
+    input  wire                            load,           // its sums come in the next cycle
     input  wire                            last,
     input  wire [$clog2((SUMS+1)/2+1)-1:0] load_beats,
     input  wire                            load_odd,       // the pixel's last beat holds one sum
@@ -33,7 +33,7 @@ module sum_drain #(
     localparam BEATS_W = $clog2(BEATS + 1);
     localparam SPACE_W = $clog2(DEPTH + 1);
     localparam [BEATS_W-1:0] ONE = 1;
-    // `room` is two cycles old when it is used, so it must leave space for two pixels.
+    // `space` does not yet know the pixel that ended in the cycle before, so it must do for two.
     localparam ENOUGH  = 2 * BEATS;
 
     initial
@@ -45,43 +45,60 @@ module sum_drain #(
     // ---- reservation -----------------------------------------------------------------------------
     reg  [SPACE_W-1:0] space;      // beats not reserved
     reg  [BEATS_W-1:0] gap;        // cycles until the next pixel may end
-    reg                room;
     wire               sent = m_axis_tvalid && m_axis_tready;
-
-    assign can_close = room && gap == {BEATS_W{1'b0}};
 
     always @(posedge clk) begin
         space <= space - (reserve ? {{(SPACE_W-BEATS_W){1'b0}}, reserve_beats} : {SPACE_W{1'b0}})
                        + {{(SPACE_W-1){1'b0}}, sent};
-        room  <= space >= ENOUGH[SPACE_W-1:0];
         if (reserve)
             gap <= reserve_beats - ONE;
         else if (gap != {BEATS_W{1'b0}})
             gap <= gap - ONE;
+        can_close <= space >= ENOUGH[SPACE_W-1:0] && ((reserve ? reserve_beats : gap) >> 1) == {BEATS_W{1'b0}};
         if (rst) begin
-            space <= DEPTH[SPACE_W-1:0];
-            room  <= 1'b0;
-            gap   <= {BEATS_W{1'b0}};
+            space     <= DEPTH[SPACE_W-1:0];
+            gap       <= {BEATS_W{1'b0}};
+            can_close <= 1'b0;
         end
     end
 
     // ---- shift register --------------------------------------------------------------------------
-    reg  [BEATS*64-1:0] shift;
-    reg  [BEATS_W-1:0]  left;
-    reg                 is_last, is_odd;
-    wire                push = left != {BEATS_W{1'b0}};
-    wire                final_beat = left == ONE;
-    wire                unused_ready;   // space was reserved
+    wire [(BEATS+1)*64-1:0] shift, pixel;
+    reg                     load_q, last_q, odd_q, is_last, is_odd;
+    reg  [BEATS_W-1:0]      beats_q, left;
+    wire                    push = left != {BEATS_W{1'b0}};
+    wire                    final_beat = left == ONE;
+    wire                    unused_ready;   // space was reserved
+    wire                    unused_pixel = &{1'b0, pixel[BEATS*64 +: 64]};
+
+    assign pixel = {{((BEATS+1)*64-SUMS*32){1'b0}}, sums};
+    assign shift[BEATS*64 +: 64] = 64'd0;
+
+    genvar i;
+    generate
+        for (i = 0; i < BEATS; i = i + 1) begin : g_beat
+            reg  [63:0] data;
+            wire        load_copy;   // its own: one net to all bits would be too wide
+
+            broadcast_reg #(.WIDTH(1)) copy (.clk(clk), .d(load), .q(load_copy));
+
+            always @(posedge clk)
+                data <= load_copy ? pixel[i*64 +: 64] : shift[(i+1)*64 +: 64];
+            assign shift[i*64 +: 64] = data;
+        end
+    endgenerate
 
     always @(posedge clk) begin
-        if (load) begin
-            shift[SUMS*32-1:0] <= sums;
-            left    <= load_beats;
-            is_last <= last;
-            is_odd  <= load_odd;
+        load_q  <= load && !rst;
+        last_q  <= last;
+        odd_q   <= load_odd;
+        beats_q <= load_beats;
+        if (load_q) begin
+            left    <= beats_q;
+            is_last <= last_q;
+            is_odd  <= odd_q;
         end else if (push) begin
-            shift <= shift >> 64;
-            left  <= left - ONE;
+            left <= left - ONE;
         end
         if (rst)
             left <= {BEATS_W{1'b0}};

@@ -2,7 +2,7 @@
 // Purpose: turns the record of an issued step into multiplier operands, pair flags and activation selects,
 //          and counts what the lanes do.  A cycle without a step reads as all-idle lanes.
 // Licence: MIT.
-// Timing: operands are valid STAGES = 5 cycles after `step`; the lane counts one cycle later.
+// Timing: operands are valid STAGES = 5 cycles after `step`; the lane counts two cycles later.
 // Formats: docs/streams.md, packet RUN.
 `default_nettype none
 
@@ -22,8 +22,8 @@ module trident_weights #(
     input  wire                                   valid,
     input  wire [$clog2(STEPS):0]                 step,
     // Operands for every lane of every filter, lane 0 of filter 0 lowest.
-    output reg  [FILTERS*LANES*18-1:0]            factor,
-    output reg  [FILTERS*LANES-1:0]               pair,
+    output wire [FILTERS*LANES*18-1:0]            factor,
+    output wire [FILTERS*LANES-1:0]               pair,
     output reg  [FILTERS*LANES*$clog2(MUX)-1:0]   select0,
     output reg  [FILTERS*LANES*$clog2(MUX)-1:0]   select1,
     // Counter increments.
@@ -40,7 +40,7 @@ module trident_weights #(
     reg  [$clog2(STEPS):0]       raddr;
     wire [COUNT*LANE_W-1:0]      ram_q;
     reg  [COUNT*LANE_W-1:0]      record;
-    wire                         record_valid;
+    wire                         valid_3;
 
     sdp_ram #(
         .WIDTH(COUNT * LANE_W),
@@ -54,50 +54,45 @@ module trident_weights #(
         .rdata(ram_q)
     );
 
-    delay #(.WIDTH(1), .STAGES(4)) valid_delay (.clk(clk), .d(valid), .q(record_valid));
+    delay #(.WIDTH(1), .STAGES(3)) valid_delay (.clk(clk), .d(valid), .q(valid_3));
 
     always @(posedge clk) begin
         raddr  <= step;
         record <= ram_q;
     end
 
-    reg [COUNT-1:0] is_pair, is_single, is_outlier;
+    wire [COUNT-1:0] is_pair, is_single, is_outlier;
 
-    genvar i;
+    genvar m, l;
     generate
-        for (i = 0; i < COUNT; i = i + 1) begin : g_lane
-            wire [LANE_W-1:0] entry  = record[i*LANE_W +: LANE_W];
-            wire [7:0]        weight = record_valid ? entry[7:0] : 8'd0;
-            wire [3:0]        n0     = weight[3:0];
-            wire [3:0]        n1     = weight[7:4];
-            wire              two    = entry[8];
+        for (m = 0; m < FILTERS; m = m + 1) begin : g_filter
+            wire record_valid;
 
-            // A signed low nibble borrows one from the high field.
-            wire [4:0]        n1_borrowed = {n1[3], n1} - {4'd0, n0[3]};
+            broadcast_reg #(.WIDTH(1)) valid_copy (.clk(clk), .d(valid_3), .q(record_valid));
 
-            always @(posedge clk) begin
-                pair[i] <= two;
-                select0[i*SELECT_W +: SELECT_W] <= entry[9 +: SELECT_W];
-                select1[i*SELECT_W +: SELECT_W] <= entry[9 + SELECT_W +: SELECT_W];
-                is_pair[i]    <= two & (n0 != 4'd0) & (n1 != 4'd0);
-                is_single[i]  <= two & ((n0 != 4'd0) ^ (n1 != 4'd0));
-                is_outlier[i] <= ~two & (weight != 8'd0);
-            end
+            for (l = 0; l < LANES; l = l + 1) begin : g_lane
+                localparam AT = m * LANES + l;
+                wire [LANE_W-1:0] entry = record[AT*LANE_W +: LANE_W];
 
-            if (ACT_W == 9) begin : g_factor
-                always @(posedge clk)
-                    factor[i*18 +: 18] <= two ? {n1_borrowed, {9{n0[3]}}, n0} : {{10{weight[7]}}, weight};
-            end else begin : g_factor
-                wire unused_bits = &{1'b0, n1_borrowed};
-                always @(posedge clk)
-                    factor[i*18 +: 18] <= two ? {6'd0, n1, {4{n0[3]}}, n0} : {10'd0, weight};
+                lane_operand #(
+                    .ACT_W(ACT_W)
+                ) operand (
+                    .clk(clk), .weight(record_valid ? entry[7:0] : 8'd0), .two(entry[8]),
+                    .factor(factor[AT*18 +: 18]), .pair(pair[AT]),
+                    .is_pair(is_pair[AT]), .is_single(is_single[AT]), .is_outlier(is_outlier[AT])
+                );
+
+                always @(posedge clk) begin
+                    select0[AT*SELECT_W +: SELECT_W] <= entry[9 +: SELECT_W];
+                    select1[AT*SELECT_W +: SELECT_W] <= entry[9 + SELECT_W +: SELECT_W];
+                end
             end
         end
     endgenerate
 
-    popcount #(.WIDTH(COUNT)) count_pairs    (.bits(is_pair),    .count(pairs));
-    popcount #(.WIDTH(COUNT)) count_singles  (.bits(is_single),  .count(singles));
-    popcount #(.WIDTH(COUNT)) count_outliers (.bits(is_outlier), .count(outliers));
+    popcount_reg #(.WIDTH(COUNT)) count_pairs    (.clk(clk), .bits(is_pair),    .count(pairs));
+    popcount_reg #(.WIDTH(COUNT)) count_singles  (.clk(clk), .bits(is_single),  .count(singles));
+    popcount_reg #(.WIDTH(COUNT)) count_outliers (.clk(clk), .bits(is_outlier), .count(outliers));
 
 endmodule
 

@@ -38,9 +38,6 @@ module trident_wg #(
     localparam ROW_W    = $clog2(COLUMNS) - BANK_W;
     localparam SELECT_W = $clog2(MUX);
     localparam COLUMN_B = LANES * ACT_W;
-    localparam LEVELS   = $clog2(LANES);
-    localparam PRODUCT_W = (ACT_W == 9) ? 16 : 24;
-    localparam TREE_W   = PRODUCT_W + LEVELS;
 
     // ---- this work group's copies of the broadcast control (cycle 2, 5, 6) -----------------------
     wire [BANKS*ROW_W-1:0]            rows_q;
@@ -68,7 +65,7 @@ module trident_wg #(
     // ---- banks: a column's bank is its address modulo BANKS (cycles 3 to 5) ----------------------
     reg [COLUMN_B-1:0] bank_q [0:BANKS-1];
 
-    genvar b, j, l, m, k, n;
+    genvar b, j, l, m, k;
     generate
         for (b = 0; b < BANKS; b = b + 1) begin : g_bank
             wire [COLUMN_B-1:0] rdata;
@@ -101,16 +98,14 @@ module trident_wg #(
         end
     endgenerate
 
-    // ---- per filter: selectors (cycle 7), MACs (11), adder tree, accumulator ---------------------
+    // ---- per filter: selectors (cycle 7), then MACs, adder tree, accumulator ---------------------
     generate
         for (m = 0; m < FILTERS; m = m + 1) begin : g_filter
-            wire [LANES*TREE_W-1:0] products;
+            reg [COLUMN_B-1:0] x0, x1;
 
             for (l = 0; l < LANES; l = l + 1) begin : g_lane
                 localparam AT = m * LANES + l;
                 wire [ACT_W-1:0] choices [0:(1<<SELECT_W)-1];
-                reg  [ACT_W-1:0] x0, x1;
-                wire [PRODUCT_W-1:0] y;
 
                 for (k = 0; k < (1 << SELECT_W); k = k + 1) begin : g_choice
                     if (k < MUX) begin : g_candidate
@@ -126,48 +121,18 @@ module trident_wg #(
                 end
 
                 always @(posedge clk) begin
-                    x0 <= choices[select0_q[AT*SELECT_W +: SELECT_W]];
-                    x1 <= choices[select1_q[AT*SELECT_W +: SELECT_W]];
-                end
-
-                reconf_mac #(
-                    .ACT_W(ACT_W)
-                ) mac (
-                    .clk   (clk),
-                    .x0    (x0),
-                    .x1    (x1),
-                    .factor(factor_qq[AT*18 +: 18]),
-                    .pair  (pair_qq[AT]),
-                    .y     (y)
-                );
-
-                assign products[l*TREE_W +: TREE_W] = {{LEVELS{y[PRODUCT_W-1]}}, y};
-            end
-
-            // Level n of the tree keeps LANES >> n sums in the low end of `level`.
-            for (n = 0; n <= LEVELS; n = n + 1) begin : g_level
-                wire [(LANES >> n)*TREE_W-1:0] level;
-                if (n == 0) begin : g_in
-                    assign level = products;
-                end else begin : g_add
-                    for (k = 0; k < (LANES >> n); k = k + 1) begin : g_sum
-                        reg [TREE_W-1:0] sum;
-                        always @(posedge clk)
-                            sum <= g_level[n-1].level[2*k*TREE_W +: TREE_W]
-                                 + g_level[n-1].level[(2*k+1)*TREE_W +: TREE_W];
-                        assign level[k*TREE_W +: TREE_W] = sum;
-                    end
+                    x0[l*ACT_W +: ACT_W] <= choices[select0_q[AT*SELECT_W +: SELECT_W]];
+                    x1[l*ACT_W +: ACT_W] <= choices[select1_q[AT*SELECT_W +: SELECT_W]];
                 end
             end
 
-            wire [TREE_W-1:0] total = g_level[LEVELS].level;
-            reg  [31:0]       accumulator;
-
-            // Cycles without a step add zero: idle lanes have weight zero.
-            always @(posedge clk)
-                accumulator <= (first_q ? 32'd0 : accumulator) + {{(32-TREE_W){total[TREE_W-1]}}, total};
-
-            assign sums[m*32 +: 32] = accumulator;
+            mac_sum #(
+                .LANES(LANES), .ACT_W(ACT_W)
+            ) macs (
+                .clk(clk), .x0(x0), .x1(x1),
+                .factor(factor_qq[m*LANES*18 +: LANES*18]), .pair(pair_qq[m*LANES +: LANES]),
+                .first(first_q), .sum(sums[m*32 +: 32])
+            );
         end
     endgenerate
 

@@ -4,7 +4,7 @@
 //          (A*B + 4096) >> 13 holds the sum; an outlier uses the same field with x1 left out.
 //          Valid for activations in [-255, 255]; -256 must not occur.  At ACT_W = 16 it is two multipliers.
 // Licence: MIT.
-// Timing: y is valid four cycles after x0 and x1; the weight comes as `factor` (see trident_weights).
+// Timing: y is valid four cycles after x0 and x1; the weight comes as `factor` (see lane_operand).
 `default_nettype none
 
 module reconf_mac #(

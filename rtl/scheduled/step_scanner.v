@@ -1,14 +1,15 @@
-// trident_scanner: the online scheduler (Kang et al., section IV-B).
-// Purpose: walks the pixels of each run and, SCAN steps at a time, looks up the zero flags of the columns the steps
-//          refer to.  A step whose columns are all zero is dead.  Groups with a live step, and the last group of
-//          every pixel, are handed on; the others vanish here.  With skip = 0 every step is live.
+// step_scanner: the online scheduler (Kang et al., section IV-B).
+// Purpose: walks the pixels of each run and, SCAN steps at a time, looks up the zero flags of what the steps refer to.
+//          A step whose references are all zero is dead.  Groups with a live step, and the last group of every pixel,
+//          are handed on; the others vanish here.  With skip = 0 every step is live.
 // Licence: MIT.
 // Timing: one group of SCAN steps per cycle, one idle cycle between runs; a group is handed to the queue five cycles
 //         after it was asked for.  Runs are taken in the order they were loaded.
 `default_nettype none
 
-module trident_scanner #(
-    parameter MUX     = 8,
+module step_scanner #(
+    parameter REFS    = 3,     // references of a step
+    parameter FLAGS   = 1,     // 1: all references share one flag per address; REFS: reference j has flag j
     parameter COLUMNS = 512,
     parameter STEPS   = 256,
     parameter SCAN    = 4,
@@ -16,7 +17,7 @@ module trident_scanner #(
 ) (
     input  wire                           clk,
     input  wire                           rst,
-    // A run was loaded into slot `load_slot`.
+    // A run was loaded into slot `load_slot`, and waits for its last step (`written`, with step_we).
     input  wire                           load,
     input  wire                           load_slot,
     input  wire                           run_skip,
@@ -28,17 +29,18 @@ module trident_scanner #(
     input  wire [15:0]                    run_dy,
     // Fetch half of the schedule, and the zero flags.
     input  wire                           step_we,
+    input  wire                           written,
     input  wire                           step_slot,
     input  wire [$clog2(STEPS)-1:0]       step_addr,
-    input  wire [(MUX/4+1)*($clog2(COLUMNS)+1)-1:0] step_data,
+    input  wire [REFS*($clog2(COLUMNS)+1)-1:0] step_data,
     input  wire                           flag_we,
     input  wire [$clog2(COLUMNS)-1:0]     flag_addr,
-    input  wire                           flag,
+    input  wire [FLAGS-1:0]               flag,
     // Groups for the issue stage.
     output reg                            m_valid,
     output reg  [SCAN-1:0]                m_live,
-    output reg  [SCAN*(MUX/4+1)-1:0]      m_ref,
-    output reg  [SCAN*(MUX/4+1)*$clog2(COLUMNS)-1:0] m_addr,   // column of every window slot of every step
+    output reg  [SCAN*REFS-1:0]           m_ref,
+    output reg  [SCAN*REFS*$clog2(COLUMNS)-1:0] m_addr,   // column of every reference of every step
     output reg  [$clog2(STEPS/SCAN)-1:0]  m_group,
     output reg                            m_slot,
     output reg                            m_close,   // last group of a pixel
@@ -46,13 +48,12 @@ module trident_scanner #(
     input  wire                           taken,     // the queue gave one group to the issue stage
     // Counter increments.
     output wire [$clog2(SCAN+1)-1:0]      dead_steps,
-    output wire [$clog2(SCAN*(MUX/4+1)+1)-1:0] columns_skipped
+    output wire [$clog2(SCAN*REFS+1)-1:0] columns_skipped
 );
 
-    localparam WINDOW   = MUX / 4 + 1;
     localparam COLUMN_W = $clog2(COLUMNS);
     localparam SLOT_W   = COLUMN_W + 1;
-    localparam FETCH_W  = WINDOW * SLOT_W;
+    localparam FETCH_W  = REFS * SLOT_W;
     localparam STEP_W   = $clog2(STEPS);
     localparam SCAN_W   = $clog2(SCAN);
     localparam GROUP_W  = STEP_W - SCAN_W;
@@ -61,40 +62,25 @@ module trident_scanner #(
 
     genvar g, j;
 
-    // ---- descriptors of the two slots ------------------------------------------------------------
-    reg  [1:0]         waiting;                  // loaded, not yet started
-    reg  [1:0]         d_skip;
-    reg  [15:0]        d_steps_0, d_steps_1;     // minus one
-    reg  [COLUMN_W-1:0] d_base_0, d_base_1, d_dx_0, d_dx_1, d_dy_0, d_dy_1;
-    reg  [15:0]        d_nx_0, d_nx_1, d_ny_0, d_ny_1;
+    // ---- the runs of the two slots: what counts down minus one, addresses modulo COLUMNS ----------
+    reg  [3*16+3*COLUMN_W:0] runs [0:1];
+    reg  [1:0]               waiting;            // complete, not yet started
+    reg                      slot;               // of the run that is walked, or the next
+    wire                     r_skip;
+    wire [15:0]              r_steps, r_nx, r_ny;
+    wire [COLUMN_W-1:0]      r_base, r_dx, r_dy;
 
-    always @(posedge clk) begin
-        if (load && !load_slot) begin
-            d_skip[0] <= run_skip;
-            d_steps_0 <= run_steps - 16'd1;
-            d_base_0  <= run_base[COLUMN_W-1:0];
-            d_dx_0    <= run_dx[COLUMN_W-1:0];
-            d_dy_0    <= run_dy[COLUMN_W-1:0];
-            d_nx_0    <= run_nx - 16'd1;
-            d_ny_0    <= run_ny - 16'd1;
-        end
-        if (load && load_slot) begin
-            d_skip[1] <= run_skip;
-            d_steps_1 <= run_steps - 16'd1;
-            d_base_1  <= run_base[COLUMN_W-1:0];
-            d_dx_1    <= run_dx[COLUMN_W-1:0];
-            d_dy_1    <= run_dy[COLUMN_W-1:0];
-            d_nx_1    <= run_nx - 16'd1;
-            d_ny_1    <= run_ny - 16'd1;
-        end
-    end
+    assign {r_skip, r_steps, r_nx, r_ny, r_base, r_dx, r_dy} = runs[slot];
 
-    // Addresses count modulo COLUMNS.
     wire unused_high = &{1'b0, run_base[15:COLUMN_W], run_dx[15:COLUMN_W], run_dy[15:COLUMN_W]};
+
+    always @(posedge clk)
+        if (load)
+            runs[load_slot] <= {run_skip, run_steps - 16'd1, run_nx - 16'd1, run_ny - 16'd1,
+                                run_base[COLUMN_W-1:0], run_dx[COLUMN_W-1:0], run_dy[COLUMN_W-1:0]};
 
     // ---- walk: runs, rows, pixels, groups --------------------------------------------------------
     reg                 running;
-    reg                 slot;
     reg  [GROUP_W-1:0]  group, group_last;
     reg  [SCAN-1:0]     tail;                    // steps that exist in the last group
     reg                 skip;
@@ -102,7 +88,6 @@ module trident_scanner #(
     reg  [COLUMN_W-1:0] pixel, row, dx, dy;
     reg  [CREDIT_W-1:0] credits;
 
-    wire [15:0] steps_last = slot ? d_steps_1 : d_steps_0;
     wire        ask        = running && credits != {CREDIT_W{1'b0}};
     wire        close      = group == group_last;
     wire        run_end    = close && x_left == 16'd0 && y_left == 16'd0;
@@ -110,7 +95,7 @@ module trident_scanner #(
 
     generate
         if (STEP_W < 16) begin : g_steps_high
-            wire unused_steps = &{1'b0, steps_last[15:STEP_W]};
+            wire unused_steps = &{1'b0, r_steps[15:STEP_W]};
         end
 
         for (g = 0; g < SCAN; g = g + 1) begin : g_tail
@@ -121,7 +106,7 @@ module trident_scanner #(
                 localparam [SCAN_W-1:0] INDEX = g;
                 always @(posedge clk)
                     if (!running)
-                        tail[g] <= INDEX <= steps_last[SCAN_W-1:0];
+                        tail[g] <= INDEX <= r_steps[SCAN_W-1:0];
             end
         end
     endgenerate
@@ -130,15 +115,15 @@ module trident_scanner #(
         if (!running) begin
             running    <= waiting[slot];
             group      <= {GROUP_W{1'b0}};
-            group_last <= steps_last[STEP_W-1:SCAN_W];
-            skip       <= d_skip[slot];
-            nx         <= slot ? d_nx_1 : d_nx_0;
-            x_left     <= slot ? d_nx_1 : d_nx_0;
-            y_left     <= slot ? d_ny_1 : d_ny_0;
-            pixel      <= slot ? d_base_1 : d_base_0;
-            row        <= slot ? d_base_1 : d_base_0;
-            dx         <= slot ? d_dx_1 : d_dx_0;
-            dy         <= slot ? d_dy_1 : d_dy_0;
+            group_last <= r_steps[STEP_W-1:SCAN_W];
+            skip       <= r_skip;
+            nx         <= r_nx;
+            x_left     <= r_nx;
+            y_left     <= r_ny;
+            pixel      <= r_base;
+            row        <= r_base;
+            dx         <= r_dx;
+            dy         <= r_dy;
         end else if (ask) begin
             group <= close ? {GROUP_W{1'b0}} : group + 1'b1;
             if (close) begin
@@ -157,8 +142,8 @@ module trident_scanner #(
 
         if (!running && waiting[slot])
             waiting[slot] <= 1'b0;
-        if (load)
-            waiting[load_slot] <= 1'b1;
+        if (written)
+            waiting[step_slot] <= 1'b1;
 
         credits <= credits - {{(CREDIT_W-1){1'b0}}, ask}
                            + {{(CREDIT_W-1){1'b0}}, taken}
@@ -202,7 +187,9 @@ module trident_scanner #(
     // What the group is, beside the data: valid bits through the whole pipeline, the rest two cycles at a time.
     wire                 valid_2, valid_3, valid_4;
     wire [COLUMN_W-1:0]  pixel_2;
-    wire [GROUP_W+SCAN+3:0] about_4;
+    wire                 skip_4, slot_4, end_4, close_4;
+    wire [SCAN-1:0]      exists_4;
+    wire [GROUP_W-1:0]   group_4;
 
     delay #(.WIDTH(1), .STAGES(2)) valid_delay_2 (.clk(clk), .d(ask && !rst), .q(valid_2));
     delay #(.WIDTH(1), .STAGES(1)) valid_delay_3 (.clk(clk), .d(valid_2 && !rst), .q(valid_3));
@@ -214,17 +201,28 @@ module trident_scanner #(
     ) about_delay (
         .clk(clk),
         .d  ({skip, slot, run_end, close, close ? tail : {SCAN{1'b1}}, group}),
-        .q  (about_4)
+        .q  ({skip_4, slot_4, end_4, close_4, exists_4, group_4})
     );
 
     // ---- cycle 3: column addresses; cycle 4: their flags -----------------------------------------
-    reg  [SCAN*WINDOW*COLUMN_W-1:0] addr_3, addr_4;
-    reg  [SCAN*WINDOW-1:0]          ref_3, ref_4, some_4;
+    reg  [SCAN*REFS*COLUMN_W-1:0] addr_3, addr_4;
+    reg  [SCAN*REFS-1:0]          ref_3, ref_4, some_4;
 
     generate
         for (g = 0; g < SCAN; g = g + 1) begin : g_step
-            for (j = 0; j < WINDOW; j = j + 1) begin : g_slot
-                localparam AT = g * WINDOW + j;
+            // Its own copy of the write port: a net to all flags would be too wide.
+            wire                f_we;
+            wire [COLUMN_W-1:0] f_addr;
+            wire [FLAGS-1:0]    f_flag;
+
+            broadcast_reg #(
+                .WIDTH(1 + COLUMN_W + FLAGS)
+            ) flag_copy (
+                .clk(clk), .d({flag_we, flag_addr, flag}), .q({f_we, f_addr, f_flag})
+            );
+
+            for (j = 0; j < REFS; j = j + 1) begin : g_slot
+                localparam AT = g * REFS + j;
                 wire [SLOT_W-1:0] entry = fetch[g*FETCH_W + j*SLOT_W +: SLOT_W];
                 wire              some;
 
@@ -232,9 +230,9 @@ module trident_scanner #(
                     .DEPTH(COLUMNS)
                 ) flags (
                     .clk  (clk),
-                    .we   (flag_we),
-                    .waddr(flag_addr),
-                    .wdata(flag),
+                    .we   (f_we),
+                    .waddr(f_addr),
+                    .wdata(f_flag[(FLAGS == 1) ? 0 : j]),
                     .raddr(addr_3[AT*COLUMN_W +: COLUMN_W]),
                     .q    (some)
                 );
@@ -251,21 +249,19 @@ module trident_scanner #(
     endgenerate
 
     // ---- cycle 5: live steps ---------------------------------------------------------------------
-    wire [SCAN-1:0] exists = about_4[GROUP_W +: SCAN];
-    wire            keep   = ~about_4[GROUP_W+SCAN+3];
-    wire [SCAN-1:0] live;
-    wire [SCAN*WINDOW-1:0] skipped;
-    reg  [SCAN-1:0]        dead_5;
-    reg  [SCAN*WINDOW-1:0] skipped_5;
+    wire [SCAN-1:0]      live;
+    wire [SCAN*REFS-1:0] skipped;
+    reg  [SCAN-1:0]      dead_5;
+    reg  [SCAN*REFS-1:0] skipped_5;
 
     generate
         for (g = 0; g < SCAN; g = g + 1) begin : g_live
-            assign live[g] = exists[g] & (keep | (|some_4[g*WINDOW +: WINDOW]));
-            assign skipped[g*WINDOW +: WINDOW] = ref_4[g*WINDOW +: WINDOW] & {WINDOW{exists[g] & ~live[g]}};
+            assign live[g] = exists_4[g] & (~skip_4 | (|some_4[g*REFS +: REFS]));
+            assign skipped[g*REFS +: REFS] = ref_4[g*REFS +: REFS] & {REFS{exists_4[g] & ~live[g]}};
         end
     endgenerate
 
-    wire worth = |live | about_4[GROUP_W+SCAN];
+    wire worth = |live | close_4;
     reg  drop_5;
     assign drop = drop_5;
 
@@ -275,16 +271,16 @@ module trident_scanner #(
         m_live    <= live;
         m_ref     <= ref_4;
         m_addr    <= addr_4;
-        m_group   <= about_4[GROUP_W-1:0];
-        m_close   <= about_4[GROUP_W+SCAN];
-        m_end     <= about_4[GROUP_W+SCAN+1];
-        m_slot    <= about_4[GROUP_W+SCAN+2];
-        dead_5    <= valid_4 ? exists & ~live : {SCAN{1'b0}};
-        skipped_5 <= valid_4 ? skipped : {SCAN*WINDOW{1'b0}};
+        m_group   <= group_4;
+        m_close   <= close_4;
+        m_end     <= end_4;
+        m_slot    <= slot_4;
+        dead_5    <= valid_4 ? exists_4 & ~live : {SCAN{1'b0}};
+        skipped_5 <= valid_4 ? skipped : {SCAN*REFS{1'b0}};
     end
 
-    popcount #(.WIDTH(SCAN))        count_dead    (.bits(dead_5),    .count(dead_steps));
-    popcount #(.WIDTH(SCAN*WINDOW)) count_skipped (.bits(skipped_5), .count(columns_skipped));
+    popcount #(.WIDTH(SCAN)) count_dead (.bits(dead_5), .count(dead_steps));
+    popcount_reg #(.WIDTH(SCAN*REFS)) count_skipped (.clk(clk), .bits(skipped_5), .count(columns_skipped));
 
 endmodule
 

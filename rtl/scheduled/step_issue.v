@@ -1,4 +1,4 @@
-// trident_issue: hands out one live step per cycle.
+// step_issue: hands out one live step per cycle.
 // Purpose: takes groups from the scanner's queue and issues their live steps, lowest first.  The step that ends a pixel
 //          waits until the drain can take the pixel's sums; nothing after this stage ever stalls.  A pixel whose last
 //          group has no live step is closed by one cycle without a step.
@@ -6,8 +6,8 @@
 // Timing: outputs are registered one cycle after the decision (`busy`); one step per cycle, no bubble between groups.
 `default_nettype none
 
-module trident_issue #(
-    parameter MUX     = 8,
+module step_issue #(
+    parameter REFS    = 3,     // references of a step
     parameter COLUMNS = 512,
     parameter STEPS   = 256,
     parameter SCAN    = 4
@@ -18,8 +18,8 @@ module trident_issue #(
     input  wire                           s_valid,
     output wire                           s_ready,
     input  wire [SCAN-1:0]                s_live,
-    input  wire [SCAN*(MUX/4+1)-1:0]      s_ref,
-    input  wire [SCAN*(MUX/4+1)*$clog2(COLUMNS)-1:0] s_addr,
+    input  wire [SCAN*REFS-1:0]           s_ref,
+    input  wire [SCAN*REFS*$clog2(COLUMNS)-1:0] s_addr,
     input  wire [$clog2(STEPS/SCAN)-1:0]  s_group,
     input  wire                           s_slot,
     input  wire                           s_close,
@@ -35,19 +35,18 @@ module trident_issue #(
     output reg                            valid,
     output reg                            first,       // begins a pixel
     output reg  [$clog2(STEPS):0]         step,        // {slot, step}
-    output reg  [(MUX/4+1)-1:0]           refs,
-    output reg  [(MUX/4+1)*$clog2(COLUMNS)-1:0] addr
+    output reg  [REFS-1:0]                refs,
+    output reg  [REFS*$clog2(COLUMNS)-1:0] addr
 );
 
-    localparam WINDOW  = MUX / 4 + 1;
-    localparam ADDR_W  = WINDOW * $clog2(COLUMNS);
+    localparam ADDR_W  = REFS * $clog2(COLUMNS);
     localparam STEP_W  = $clog2(STEPS);
     localparam SCAN_W  = $clog2(SCAN);
     localparam GROUP_W = STEP_W - SCAN_W;
 
     reg                     h_valid, h_slot, h_close, h_end;
     reg  [SCAN-1:0]         h_live;
-    reg  [SCAN*WINDOW-1:0]  h_ref;
+    reg  [SCAN*REFS-1:0]    h_ref;
     reg  [SCAN*ADDR_W-1:0]  h_addr;
     reg  [GROUP_W-1:0]      h_group;
     reg                     only;        // at most one live step is left
@@ -56,14 +55,14 @@ module trident_issue #(
     wire [SCAN-1:0] others = h_live & (h_live - 1'b1);   // all but the lowest
     wire [SCAN-1:0] lowest = h_live & ~others;
     wire [SCAN-1:0] next   = s_ready ? s_live : others;
-    wire            pixel_end = h_close & only;
 
-    assign blocked = h_valid & pixel_end & ~can_close;
-    assign busy    = h_valid & ~(pixel_end & ~can_close);
-    assign closes  = busy & pixel_end;
-    assign ends    = closes & h_end;
+    // Each straight from registers: what follows is long enough.
+    assign blocked = h_valid & h_close & only & ~can_close;
+    assign busy    = h_valid & ~(h_close & only & ~can_close);
+    assign closes  = h_valid & h_close & only & can_close;
+    assign ends    = h_valid & h_close & only & can_close & h_end;
     assign slot    = h_slot;
-    assign s_ready = ~h_valid | (busy & only);
+    assign s_ready = ~h_valid | (only & (~h_close | can_close));
 
     always @(posedge clk) begin
         if (s_ready) begin
@@ -81,7 +80,7 @@ module trident_issue #(
         if (s_ready || busy)
             only <= (next & (next - 1'b1)) == {SCAN{1'b0}};
         if (busy)
-            fresh <= pixel_end;
+            fresh <= h_close & only;
         if (rst) begin
             h_valid <= 1'b0;
             fresh   <= 1'b1;
@@ -89,16 +88,16 @@ module trident_issue #(
     end
 
     // ---- pick the step out of its group ----------------------------------------------------------
-    reg [WINDOW-1:0] picked_ref;
+    reg [REFS-1:0] picked_ref;
     reg [ADDR_W-1:0] picked_addr;
 
     integer i;
 
     always @* begin
-        picked_ref  = {WINDOW{1'b0}};
+        picked_ref  = {REFS{1'b0}};
         picked_addr = {ADDR_W{1'b0}};
         for (i = 0; i < SCAN; i = i + 1) begin
-            picked_ref  = picked_ref  | (h_ref[i*WINDOW +: WINDOW]  & {WINDOW{lowest[i]}});
+            picked_ref  = picked_ref  | (h_ref[i*REFS +: REFS] & {REFS{lowest[i]}});
             picked_addr = picked_addr | (h_addr[i*ADDR_W +: ADDR_W] & {ADDR_W{lowest[i]}});
         end
     end
@@ -123,7 +122,7 @@ module trident_issue #(
     always @(posedge clk) begin
         valid <= busy && h_live != {SCAN{1'b0}} && !rst;
         first <= busy && fresh;
-        refs  <= busy ? picked_ref : {WINDOW{1'b0}};
+        refs  <= busy ? picked_ref : {REFS{1'b0}};
         addr  <= picked_addr;
     end
 
