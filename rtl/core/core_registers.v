@@ -20,6 +20,8 @@ module core_registers #(
     parameter        WEIGHT_W    = 8,
     parameter        SUB_WGS     = 1,
     parameter        PSUMS       = 64,
+    parameter        STEALING    = 0,
+    parameter        JOBS        = 2,
     parameter [31:0] CONFIG_HASH = 32'd0
 ) (
     input  wire        clk,
@@ -53,10 +55,10 @@ module core_registers #(
     wire        write_en;
     wire [7:0]  write_addr, read_addr;
     wire [31:0] write_data;
-    reg  [31:0] read_data;
+    wire [31:0] read_data;
     reg  [4:0]  hold;          // cycles the reset still lasts
 
-    wire unused_bits = &{1'b0, write_data[31:2]};
+    wire unused_bits = &{1'b0, write_data[31:2], read_addr[1:0]};
 
     axil_slave #(
         .ADDR_W(8)
@@ -83,33 +85,31 @@ module core_registers #(
             hold <= hold - 5'd1;
     end
 
-    // ---- read ------------------------------------------------------------------------------------
-    wire [7:0] counter_at = (read_addr - `ZS_REG_CYCLES) >> 2;
+    // ---- read: one wide multiplexer of words -----------------------------------------------------
+    localparam FIRST = `ZS_REG_CYCLES / 4;
 
-    wire [31:0] count [0:`ZS_COUNTERS-1];
+    wire [31:0] word [0:63];
+    assign read_data = word[read_addr[7:2]];
+
+    assign word[`ZS_REG_ID / 4]          = `ZS_ID_VALUE;
+    assign word[`ZS_REG_VERSION / 4]     = `ZS_VERSION_VALUE;
+    assign word[`ZS_REG_CONFIG_HASH / 4] = CONFIG_HASH;
+    assign word[`ZS_REG_CONFIG0 / 4]     = {MUX[7:0], WGS[7:0], FILTERS[7:0], LANES[7:0]};
+    assign word[`ZS_REG_CONFIG1 / 4]     = {ENGINE[3:0], SCAN[3:0], STEP_W[7:0], COLUMN_W[7:0], ACT_W[7:0]};
+    assign word[`ZS_REG_CONFIG2 / 4]     = {JOBS[3:0], 3'd0, STEALING[0], PSUM_W[7:0], SUB_WGS[7:0], WEIGHT_W[7:0]};
+    assign word[`ZS_REG_CONTROL / 4]     = 32'd0;
+    assign word[`ZS_REG_STATUS / 4]      = status;
+
     genvar i;
     generate
-        for (i = 0; i < `ZS_COUNTERS; i = i + 1) begin : g_count
-            assign count[i] = counts[i*32 +: 32];
+        for (i = 8; i < 64; i = i + 1) begin : g_word
+            if (i >= FIRST && i < FIRST + `ZS_COUNTERS) begin : g_counter
+                assign word[i] = counts[(i - FIRST)*32 +: 32];
+            end else begin : g_nothing
+                assign word[i] = 32'd0;
+            end
         end
     endgenerate
-
-    always @* begin
-        case (read_addr)
-            `ZS_REG_ID:          read_data = `ZS_ID_VALUE;
-            `ZS_REG_VERSION:     read_data = `ZS_VERSION_VALUE;
-            `ZS_REG_CONFIG_HASH: read_data = CONFIG_HASH;
-            `ZS_REG_CONFIG0:     read_data = {MUX[7:0], WGS[7:0], FILTERS[7:0], LANES[7:0]};
-            `ZS_REG_CONFIG1:     read_data = {ENGINE[3:0], SCAN[3:0], STEP_W[7:0], COLUMN_W[7:0], ACT_W[7:0]};
-            `ZS_REG_CONFIG2:     read_data = {8'd0, PSUM_W[7:0], SUB_WGS[7:0], WEIGHT_W[7:0]};
-            `ZS_REG_STATUS:      read_data = status;
-            default:
-                if (read_addr >= `ZS_REG_CYCLES && counter_at < `ZS_COUNTERS)
-                    read_data = count[counter_at[4:0]];
-                else
-                    read_data = 32'd0;
-        endcase
-    end
 
 endmodule
 

@@ -17,10 +17,12 @@ module zeroskip_core #(
     parameter        COLUMNS     = 512,    // activation columns per work group, a power of two
     parameter        STEPS       = 256,    // steps per half of the schedule memory, a power of two
     parameter        SCAN        = 4,      // steps the online scheduler examines per cycle
-    parameter        ENGINE      = 1,      // 1: trident, 2: zena
+    parameter        ENGINE      = 1,      // 1: trident, 2: zena, 3: gather
     parameter        WEIGHT_W    = 8,      // zena: weight bits: 16, 8, 5 (LogQuant)
     parameter        SUB_WGS     = 1,      // zena: sub-WGs
     parameter        PSUMS       = 128,    // zena: partial sums per PE, a power of two
+    parameter        STEALING    = 0,    // zena: idle sub-WGs take jobs of busy ones: 0, 1
+    parameter        JOBS        = 2,    // zena: kernel tiles each PE holds: 2, 3
     parameter [31:0] CONFIG_HASH = 32'd0   // identifies the build
 ) (
     input  wire        clk,
@@ -50,6 +52,8 @@ module zeroskip_core #(
     output wire        m_axis_tlast
 );
 
+    localparam REFS = (ENGINE == 3) ? 2 * LANES : MUX / 4 + 1;   // columns (gather: banks) that a step can refer to
+
     initial begin
         if (LANES != 4 && LANES != 8 && LANES != 16) begin
             $display("%m: LANES = %0d; accepted: 4, 8, 16", LANES);
@@ -61,6 +65,10 @@ module zeroskip_core #(
         end
         if (ACT_W != 9 && ACT_W != 16) begin
             $display("%m: ACT_W = %0d; accepted: 9, 16", ACT_W);
+            $finish;
+        end
+        if (ENGINE < 1 || ENGINE > 3) begin
+            $display("%m: ENGINE = %0d; accepted: 1, 2, 3", ENGINE);
             $finish;
         end
     end
@@ -75,7 +83,8 @@ module zeroskip_core #(
 
     core_registers #(
         .LANES(LANES), .FILTERS(FILTERS), .WGS(WGS), .MUX(MUX), .ACT_W(ACT_W), .COLUMNS(COLUMNS), .STEPS(STEPS),
-        .SCAN(SCAN), .ENGINE(ENGINE), .WEIGHT_W(WEIGHT_W), .SUB_WGS(SUB_WGS), .PSUMS(PSUMS), .CONFIG_HASH(CONFIG_HASH)
+        .SCAN(SCAN), .ENGINE(ENGINE), .WEIGHT_W(WEIGHT_W), .SUB_WGS(SUB_WGS), .PSUMS(PSUMS), .STEALING(STEALING),
+        .JOBS(JOBS), .CONFIG_HASH(CONFIG_HASH)
     ) registers (
         .clk(clk), .rst(rst),
         .s_axil_awaddr(s_axil_awaddr), .s_axil_awvalid(s_axil_awvalid), .s_axil_awready(s_axil_awready),
@@ -89,8 +98,8 @@ module zeroskip_core #(
 
     wire busy, blocked, finished, step;
     wire [$clog2(SCAN+1)-1:0]           dead_steps;
-    wire [$clog2(MUX/4+2)-1:0]          columns;
-    wire [$clog2(SCAN*(MUX/4+1)+1)-1:0] columns_skipped;
+    wire [$clog2(REFS+1)-1:0]           columns;
+    wire [$clog2(SCAN*REFS+1)-1:0]      columns_skipped;
     wire [$clog2(FILTERS*LANES+1)-1:0]  pairs, singles, outliers;
     wire engine_ready;
 
@@ -117,10 +126,31 @@ module zeroskip_core #(
             assign multiplies   = {$clog2(FILTERS*WGS+1){1'b0}};
             assign empty_chunks = {$clog2(FILTERS*WGS+1){1'b0}};
             assign barrier_wait = {$clog2(FILTERS*WGS+1){1'b0}};
-        end else begin : g_zena
+        end
+
+        if (ENGINE == 3) begin : g_gather
+            gather_engine #(
+                .LANES(LANES), .WGS(WGS), .ACT_W(ACT_W), .COLUMNS(COLUMNS), .STEPS(STEPS), .SCAN(SCAN)
+            ) engine (
+                .clk(clk), .rst(engine_rst),
+                .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid & ~engine_rst), .s_axis_tready(engine_ready),
+                .m_axis_tdata(m_axis_tdata), .m_axis_tvalid(m_axis_tvalid), .m_axis_tready(m_axis_tready),
+                .m_axis_tlast(m_axis_tlast),
+                .loaded(loaded), .loader_state(loader_state), .error(error),
+                .busy(busy), .blocked(blocked), .finished(finished), .step(step),
+                .dead_steps(dead_steps), .columns(columns), .columns_skipped(columns_skipped),
+                .pairs(pairs), .singles(singles), .outliers(outliers)
+            );
+
+            assign multiplies   = {$clog2(FILTERS*WGS+1){1'b0}};
+            assign empty_chunks = {$clog2(FILTERS*WGS+1){1'b0}};
+            assign barrier_wait = {$clog2(FILTERS*WGS+1){1'b0}};
+        end
+
+        if (ENGINE == 2) begin : g_zena
             zena_engine #(
                 .FILTERS(FILTERS), .WGS(WGS), .ACT_W(ACT_W), .COLUMNS(COLUMNS), .STEPS(STEPS), .WEIGHT_W(WEIGHT_W),
-                .SUB_WGS(SUB_WGS), .PSUMS(PSUMS)
+                .SUB_WGS(SUB_WGS), .PSUMS(PSUMS), .STEALING(STEALING), .JOBS(JOBS)
             ) engine (
                 .clk(clk), .rst(engine_rst), .running(active),
                 .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid & ~engine_rst), .s_axis_tready(engine_ready),
@@ -133,8 +163,8 @@ module zeroskip_core #(
 
             assign step            = 1'b0;
             assign dead_steps      = {$clog2(SCAN+1){1'b0}};
-            assign columns         = {$clog2(MUX/4+2){1'b0}};
-            assign columns_skipped = {$clog2(SCAN*(MUX/4+1)+1){1'b0}};
+            assign columns         = {$clog2(REFS+1){1'b0}};
+            assign columns_skipped = {$clog2(SCAN*REFS+1){1'b0}};
             assign pairs           = {$clog2(FILTERS*LANES+1){1'b0}};
             assign singles         = {$clog2(FILTERS*LANES+1){1'b0}};
             assign outliers        = {$clog2(FILTERS*LANES+1){1'b0}};
@@ -142,7 +172,7 @@ module zeroskip_core #(
     endgenerate
 
     core_counters #(
-        .LANES(LANES), .FILTERS(FILTERS), .WGS(WGS), .MUX(MUX), .SCAN(SCAN)
+        .LANES(LANES), .FILTERS(FILTERS), .WGS(WGS), .REFS(REFS), .SCAN(SCAN)
     ) counters (
         .clk(clk), .rst(engine_rst), .clear(clear),
         .beat_in(s_axis_tvalid & s_axis_tready), .beat_out(m_axis_tvalid & m_axis_tready),

@@ -9,6 +9,7 @@
 `define ZS_VERSION_VALUE                    32'd1
 `define ZS_ENGINE_TRIDENT                   4'd1
 `define ZS_ENGINE_ZENA                      4'd2
+`define ZS_ENGINE_GATHER                    4'd3
 `define ZS_STREAM_W                         64
 
 // Addresses on the processor's bus
@@ -93,6 +94,10 @@
 `define ZS_CONFIG2_SUB_WGS_WIDTH            8
 `define ZS_CONFIG2_LOG2_PSUMS_LSB           16
 `define ZS_CONFIG2_LOG2_PSUMS_WIDTH         8
+`define ZS_CONFIG2_STEALING_LSB             24
+`define ZS_CONFIG2_STEALING_WIDTH           1
+`define ZS_CONFIG2_JOBS_LSB                 28
+`define ZS_CONFIG2_JOBS_WIDTH               4
 
 // Fields of CONTROL
 `define ZS_CONTROL_RESET_LSB                0
@@ -162,6 +167,8 @@
 `define ZS_RUN_SKIP_WIDTH                   1
 `define ZS_RUN_LAST_LSB                     6
 `define ZS_RUN_LAST_WIDTH                   1
+`define ZS_RUN_NEAR_LSB                     7
+`define ZS_RUN_NEAR_WIDTH                   1
 `define ZS_RUN_WGS_LSB                      8
 `define ZS_RUN_WGS_WIDTH                    8
 `define ZS_RUN_STEPS_LSB                    16
@@ -235,5 +242,13 @@
 // Window candidates, 4 bits each, input 0 lowest: columns ahead, and signed lane offset
 `define ZS_AHEAD(mux)                       ((mux) == 4 ? 64'h0000000000001110 : (mux) == 8 ? 64'h0000000012211210 : (mux) == 12 ? 64'h0000113322113210 : 64'h2114433221143210)
 `define ZS_ASIDE(mux)                       ((mux) == 4 ? 64'h0000000000001F00 : (mux) == 8 ? 64'h0000000032E1F000 : (mux) == 12 ? 64'h00004C3D2E1F0000 : 64'h65B4C3D2E1F00000)
+
+// Steps of the gather engine; by route, lowest first: banks of first (1 bit) and second operand (2), if any
+`define ZS_ROUTE_W                          3
+`define ZS_NEAR_W                           6
+`define ZS_NEAR_BASE_W                      8
+`define ZS_ROUTE_FIRST                      8'hD8
+`define ZS_ROUTE_SECOND                     16'h03B9
+`define ZS_ROUTE_PAIR                       8'h1F
 
 `endif
