@@ -33,6 +33,7 @@ using kind = Field<0, 4>; // beat 0
 using page = Field<4, 1>; // beat 0
 using skip = Field<5, 1>; // beat 0
 using last = Field<6, 1>; // beat 0
+using near = Field<7, 1>; // beat 0
 using wgs = Field<8, 8>; // beat 0
 using steps = Field<16, 16>; // beat 0
 using base = Field<32, 16>; // beat 0

@@ -1,7 +1,7 @@
 """Build configurations: the one place where the geometry of the hardware is written down.
 
 RTL parameters, the packet formats, the compiler, the cycle models and the driver all derive from a
-:class:`Config`.  Three are built in (:data:`BUILTIN`); a user-made one is a JSON file with the same
+:class:`Config`.  Some are built in (:data:`BUILTIN`); a user-made one is a JSON file with the same
 field names, given wherever a configuration's name is accepted.
 """
 
@@ -22,7 +22,7 @@ STREAM_BITS = 64
 FORMAT_VERSION = 1
 """Version of the packet formats and the register map; part of every configuration hash."""
 
-ENGINE_IDS = {"trident": 1, "zena": 2}
+ENGINE_IDS = {"trident": 1, "zena": 2, "gather": 3}
 """Number of each engine in the register map and as the RTL's ENGINE parameter."""
 
 LOOKAHEAD = {4: 1, 8: 2, 12: 3, 16: 4}
@@ -33,6 +33,15 @@ BANKS = {4: 2, 8: 4, 12: 4, 16: 8}
 
 SELECT_BITS = {4: 2, 8: 3, 12: 4, 16: 4}
 """Width of one activation select (AS)."""
+
+NEAR_BITS = 6
+"""Width of a bank address in a compact ("near") step of the gather engine, from the step's own base."""
+
+NEAR_BASE_BITS = 8
+"""Width of that base: the upper bits of a column address."""
+
+ROUTE_BITS = 3
+"""Width of a gather lane's route: which banks its two operands come from."""
 
 _ENGINES = {
     "trident": {
@@ -47,6 +56,8 @@ _ENGINES = {
         "weight_w": (8,),
         "sub_wgs": (1,),
         "psums": (128,),
+        "stealing": (0,),
+        "jobs": (2,),
     },
     "zena": {
         "lanes": (16,),
@@ -60,6 +71,23 @@ _ENGINES = {
         "weight_w": (5, 8, 16),
         "sub_wgs": (1, 2, 4, 8),
         "psums": tuple(2**n for n in range(5, 10)),
+        "stealing": (0, 1),
+        "jobs": (2, 3),
+    },
+    "gather": {
+        "lanes": (4, 8, 16),
+        "filters": (1,),
+        "wgs": tuple(range(1, 65)),
+        "mux": (8,),
+        "act_w": (9, 16),
+        "columns": tuple(2**n for n in range(5, 13)),
+        "steps": tuple(2**n for n in range(4, 14)),
+        "scan": (1, 2, 4),
+        "weight_w": (8,),
+        "sub_wgs": (1,),
+        "psums": (128,),
+        "stealing": (0,),
+        "jobs": (2,),
     },
 }
 """Accepted values of every field; a field an engine does not have accepts its default only."""
@@ -71,18 +99,20 @@ class Config:
 
     Args:
         name: how people call it; not part of the hash.
-        engine: "trident" or "zena".
-        lanes: N, activations in a column; trident: reconfigurable MACs that meet one, zena: length of a chunk (16).
+        engine: "trident", "zena" or "gather".
+        lanes: N, reconfigurable MACs of a filter in a work group (trident, gather); zena: length of a chunk (16).
         filters: trident: M, filters in lockstep; zena: Q, PEs of a work group, a multiple of 4 * sub_wgs.
         wgs: P, work groups (spatial shares of the input map) that share every weight.
         mux: trident: inputs of an activation selector: 4, 8, 12 or 16.
         act_w: activation width in bits: 9 for [-255, 255], 16 for int16.
-        columns: activation columns each work group (zena: each PE) holds.
-        steps: what one half of the double-buffered memory holds: schedule steps (trident), kernel-tile chunks (zena).
-        scan: trident: steps the online scheduler examines per cycle.
+        columns: activation columns each work group (zena: each PE) holds; gather: addresses of a bank.
+        steps: what one half of the double-buffered memory holds: schedule steps, kernel-tile chunks (zena).
+        scan: trident, gather: steps the online scheduler examines per cycle.
         weight_w: zena: weight width in bits: 8, 16, or 5 for LogQuant (sign and power of two).
         sub_wgs: zena: S, sub-work-groups of filters / S PEs, each with its own jobs and barrier.
         psums: zena: 32-bit partial sums each PE holds.
+        stealing: zena: 1: an idle sub-WG takes the jobs of a busy one; needs 2 or 4 sub-WGs.
+        jobs: zena: kernel tiles each PE holds: PEs run up to one less ahead of the slowest of their sub-WG.
 
     Raises:
         ConfigError: a field has a value the hardware does not exist for.
@@ -101,6 +131,8 @@ class Config:
     weight_w: int = 8
     sub_wgs: int = 1
     psums: int = 128
+    stealing: int = 0
+    jobs: int = 2
 
     def __post_init__(self) -> None:
         if self.engine not in _ENGINES:
@@ -115,6 +147,8 @@ class Config:
                 f"configuration {self.name!r}: filters = {self.filters}; "
                 f"accepted: a multiple of 4 * sub_wgs = {4 * self.sub_wgs}"
             )
+        if self.stealing and self.sub_wgs not in (2, 4):
+            raise ConfigError(f"configuration {self.name!r}: stealing among {self.sub_wgs} sub_wgs; accepted: 2, 4")
         if self.steps < self.scan * 2:
             raise ConfigError(
                 f"configuration {self.name!r}: steps = {self.steps}; accepted: at least 2 * scan = {2 * self.scan}"
@@ -122,12 +156,27 @@ class Config:
 
     # -- derived geometry ------------------------------------------------------------------------
     @property
+    def scheduled(self) -> bool:
+        """The engine replays schedule steps (trident, gather), not jobs (zena)."""
+        return self.engine != "zena"
+
+    @property
+    def acts(self) -> int:
+        """Activations of a column: one per lane; gather: one per bank, two banks per lane."""
+        return 2 * self.lanes if self.engine == "gather" else self.lanes
+
+    @property
+    def refs(self) -> int:
+        """Columns a step can refer to: window slots (trident) or banks (gather)."""
+        return 2 * self.lanes if self.engine == "gather" else self.window
+
+    @property
     def lookahead(self) -> int:
         return LOOKAHEAD[self.mux]
 
     @property
     def window(self) -> int:
-        """Columns a step can refer to: lookahead + 1."""
+        """Trident: columns a step can refer to: lookahead + 1."""
         return self.lookahead + 1
 
     @property
@@ -154,23 +203,29 @@ class Config:
         return self.filters // self.sub_wgs
 
     @property
+    def job_psums(self) -> int:
+        """Partial sums the PEs that may do a job hold together, one PE of each of those sub-WGs (zena)."""
+        return self.psums * (self.sub_wgs if self.stealing else 1)
+
+    @property
     def act_max(self) -> int:
         """Largest activation magnitude; the most negative two's complement value is excluded."""
         return 255 if self.act_w == 9 else 32767
 
     @property
     def lane_w(self) -> int:
-        """Bits of one lane's entry in a step: weight byte, pair flag, two activation selects."""
-        return 9 + 2 * self.select_w
+        """Bits of one lane's weights in a step: weight byte and, trident, pair flag and two selects; gather, route."""
+        return 8 + ROUTE_BITS if self.engine == "gather" else 9 + 2 * self.select_w
 
     @property
     def slot_w(self) -> int:
-        """Bits of one window slot's entry in a step: column offset and reference bit."""
+        """Bits of one reference of a step in the schedule memory: column offset and reference bit."""
         return self.column_w + 1
 
     @property
     def fetch_w(self) -> int:
-        return self.window * self.slot_w
+        """Bits of all references of a step in the schedule memory."""
+        return self.refs * self.slot_w
 
     @property
     def weights_w(self) -> int:
@@ -178,12 +233,24 @@ class Config:
 
     @property
     def step_beats(self) -> int:
-        """Stream beats of one schedule step."""
-        return -(-(self.fetch_w + self.weights_w) // STREAM_BITS)
+        """Stream beats of one schedule step; gather: of one in the far format."""
+        # Gather steps carry no reference bits: they follow from the weights.
+        references = self.refs * self.column_w if self.engine == "gather" else self.fetch_w
+        return -(-(references + self.weights_w) // STREAM_BITS)
+
+    @property
+    def near_beats(self) -> int:
+        """Gather: stream beats of one schedule step in the near format."""
+        return -(-(NEAR_BASE_BITS + self.weights_w + self.refs * NEAR_BITS) // STREAM_BITS)
+
+    @property
+    def near_shift(self) -> int:
+        """Gather: a near step's base counts in units of 2^near_shift columns."""
+        return max(self.column_w - NEAR_BASE_BITS, 0)
 
     def column_beats(self, act_format: int) -> int:
         """Stream beats of one column of one work group; 0: 8-bit activations, 1: 16-bit."""
-        return -(-(self.lanes * (16 if act_format else 8)) // STREAM_BITS)
+        return -(-(self.acts * (16 if act_format else 8)) // STREAM_BITS)
 
     # -- identity --------------------------------------------------------------------------------
     def hardware_fields(self) -> dict[str, int | str]:
@@ -195,7 +262,11 @@ class Config:
     @cached_property
     def hash(self) -> int:
         """32-bit configuration hash: the same for the same hardware, whatever its name."""
-        text = json.dumps({"format": FORMAT_VERSION, **self.hardware_fields()}, sort_keys=True)
+        fields = self.hardware_fields()
+        for name, default in (("stealing", 0), ("jobs", 2)):  # younger than the hash: at this value nothing is new
+            if fields[name] == default:
+                del fields[name]
+        text = json.dumps({"format": FORMAT_VERSION, **fields}, sort_keys=True)
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
 
     def rtl_parameters(self) -> dict[str, int]:
@@ -213,6 +284,8 @@ class Config:
             "WEIGHT_W": self.weight_w,
             "SUB_WGS": self.sub_wgs,
             "PSUMS": self.psums,
+            "STEALING": self.stealing,
+            "JOBS": self.jobs,
         }
 
     def differences(self, other: Config) -> list[str]:
@@ -222,11 +295,11 @@ class Config:
 
 
 def zena(name: str, *, filters: int, wgs: int, act_w: int = 16, weight_w: int = 16, columns: int = 64,
-         steps: int = 16, sub_wgs: int = 2, psums: int = 128) -> Config:  # fmt: skip
+         steps: int = 16, sub_wgs: int = 2, psums: int = 128, stealing: int = 0, jobs: int = 2) -> Config:  # fmt: skip
     """A build of the zena engine, by default with 16-bit fixed point."""
     return Config(
         name, "zena", lanes=16, filters=filters, wgs=wgs, act_w=act_w, columns=columns, steps=steps, weight_w=weight_w,
-        sub_wgs=sub_wgs, psums=psums,
+        sub_wgs=sub_wgs, psums=psums, stealing=stealing, jobs=jobs,
     )  # fmt: skip
 
 
@@ -237,6 +310,9 @@ BUILTIN = {
         Config("z2", wgs=16, columns=2048, steps=1024),
         Config("z2max", wgs=24, columns=2048, steps=1024),
         Config("kang", filters=8, wgs=1, act_w=16, columns=4096, steps=512),
+        Config("gather_tiny", "gather", columns=256, scan=2),
+        Config("gather", "gather", wgs=16, columns=1024, steps=1024, scan=2),
+        Config("gather_max", "gather", wgs=27, columns=1024, steps=512, scan=2),
         zena("zena_tiny", filters=8, wgs=2, psums=64),
         zena("zena", filters=8, wgs=14),
         zena("zena8", filters=8, wgs=14, act_w=9, weight_w=8, columns=128),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ UNNAMED = "(made by synthesis)"
 
 @dataclass(frozen=True)
 class Path:
-    """The deepest path between two registers of these names (indices left out)."""
+    """The deepest path between two registers of these names; ``[*]``: of any instance, bits left out."""
 
     levels: float
     start: str
@@ -107,11 +108,14 @@ def analyse(netlist: Netlist, paths: int = 10) -> Depth:
     finally:
         sys.setrecursionlimit(limit)
     deepest = sorted(worst.items(), key=lambda item: (-item[1], item[0]))[:paths]
-    wide = {names.get(bit, UNNAMED): count for bit, count in loads.most_common(50) if count > FAN_OUT_LIMIT}
+    wide: dict[str, int] = {}
+    for bit, count in loads.most_common(50):
+        if count > FAN_OUT_LIMIT and bit not in clocks:
+            wide.setdefault(names.get(bit, UNNAMED), count)
     return Depth(
         tuple(Path(round(depth, 2), *key) for key, depth in deepest),
         dict(sorted(histogram.items())),
-        {name: count for name, count in wide.items() if name not in {names.get(bit) for bit in clocks}},
+        wide,
     )
 
 
@@ -126,10 +130,10 @@ def _through(cell: dict) -> tuple[float, list]:
 
 
 def _names(netlist: Netlist) -> dict[int, str]:
-    """The shortest name of every net that has one in the source, without bit index."""
+    """The shortest name of every net that has one in the source, without bit index and number of the instance."""
     names: dict[int, str] = {}
     for name, net in netlist.module["netnames"].items():
         for bit in net["bits"]:
             if isinstance(bit, int) and not name.startswith("$") and len(name) < len(names.get(bit, name + "+")):
                 names[bit] = name
-    return names
+    return {bit: re.sub(r"\[\d+\]", "[*]", name) for bit, name in names.items()}

@@ -1,91 +1,140 @@
-"""The worked example of ``docs/streams.md``: two columns, one step, one sum, on configuration ``tiny``.
+"""The worked examples of ``docs/streams.md``: two columns, one step, one sum, on ``tiny`` and on ``gather_tiny``.
 
-Activations 3 in lane 0 of column 0, and 10 and 20 in lanes 0 and 1 of column 1.  Lane 0 holds a pair,
-2 for its own place and -1 for the column ahead; lane 1 holds the outlier 100 for the column ahead:
+A pair of weights, 2 for an activation 3 and -1 for an activation 10, and the outlier 100 for an activation 20:
 2 * 3 - 1 * 10 + 100 * 20 = 1996.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from . import packets
-from .config import BUILTIN, STREAM_BITS
+from .config import BUILTIN, STREAM_BITS, Config
 
-CONFIG = BUILTIN["tiny"]
 ZERO_POINT = 2
-ACTIVATIONS = ((3, 0, 0, 0, 0, 0, 0, 0), (10, 20, 0, 0, 0, 0, 0, 0))
-STEP = {
-    **{"offset[0]": 0, "ref[0]": 1, "offset[1]": 1, "ref[1]": 1},
-    # Two nibbles: 2 (low) and -1 (high); inputs 0 and 1 are column 0 and column 1 of the same lane.
-    **{"weight[0][0]": 0xF2, "pair[0][0]": 1, "select0[0][0]": 0, "select1[0][0]": 1},
-    **{"weight[0][1]": 100, "pair[0][1]": 0, "select0[0][1]": 1},
-}
-SUMS = (1996,)
+SUM = 1996
+
+
+@dataclass(frozen=True)
+class Example:
+    """One ACT and one RUN of one step over one pixel, for one work group.
+
+    Args:
+        config: the build.
+        columns: non-zero activations of each column, by their place in it.
+        step: fields of the step that are not zero.
+        near: gather: the step has the near format.
+    """
+
+    config: Config
+    columns: tuple[dict[int, int], ...]
+    step: dict[str, int]
+    near: bool = False
+
+    def column(self, address: int) -> list[int]:
+        """All activations of a column."""
+        return [self.columns[address].get(place, 0) for place in range(self.config.acts)]
+
+    def step_record(self) -> list[int]:
+        """The beats of the step."""
+        fields = packets.step_fields(self.config)
+        if self.config.engine == "gather":
+            fields = packets.gather_step_fields(self.config, self.near)
+        record = sum(self.step.get(field.name, 0) << field.low for field in fields)
+        return _split(record, self.config.near_beats if self.near else self.config.step_beats)
+
+    def beats(self) -> list[tuple[int, str]]:
+        """The input stream: 64-bit words, each with what it is."""
+        act = packets.encode(
+            packets.ACT_HEADER,
+            **{"kind": packets.KIND_ACT, "page": 0, "format": packets.FORMAT_U8, "wgs": 1},
+            **{"address": 0, "count": len(self.columns), "zero_point": ZERO_POINT},
+        )
+        run0 = packets.encode(
+            packets.RUN_HEADER_0,
+            **{"kind": packets.KIND_RUN, "page": 0, "skip": 1, "last": 1, "near": int(self.near)},
+            **{"wgs": 1, "steps": 1, "base": 0},
+        )
+        run1 = packets.encode(packets.RUN_HEADER_1, nx=1, ny=1, dx=0, dy=0)
+        words = [(act, "ACT: page 0, bytes, 1 work group, 2 columns from address 0, zero point 2")]
+        for address in range(len(self.columns)):
+            values = self.column(address)
+            record = int.from_bytes(bytes(value + ZERO_POINT for value in values), "little")
+            for beat, word in enumerate(_split(record, self.config.column_beats(packets.FORMAT_U8))):
+                words.append((word, f"column {address}: {', '.join(map(str, values[8 * beat : 8 * beat + 8]))}"))
+        near = ", near steps" if self.near else ""
+        words.append((run0, f"RUN: page 0, skip dead steps, last{near}, 1 work group, 1 step, base 0"))
+        words.append((run1, "one row of one pixel"))
+        for beat, word in enumerate(self.step_record()):
+            words.append((word, f"step 0, bits {beat * STREAM_BITS + STREAM_BITS - 1} to {beat * STREAM_BITS}"))
+        return words
+
+    def results(self) -> list[tuple[int, str]]:
+        """The output stream, in the same form."""
+        return [(SUM, f"sum {SUM}, and padding; TLAST")]
+
+
+def _split(record: int, beats: int) -> list[int]:
+    return [record >> beat * STREAM_BITS & (1 << STREAM_BITS) - 1 for beat in range(beats)]
+
+
+TRIDENT = Example(
+    BUILTIN["tiny"],
+    columns=({0: 3}, {0: 10, 1: 20}),
+    step={
+        **{"offset[0]": 0, "ref[0]": 1, "offset[1]": 1, "ref[1]": 1},
+        # Two nibbles: 2 (low) and -1 (high); inputs 0 and 1 are column 0 and column 1 of the same lane.
+        **{"weight[0][0]": 0xF2, "pair[0][0]": 1, "select0[0][0]": 0, "select1[0][0]": 1},
+        **{"weight[0][1]": 100, "pair[0][1]": 0, "select0[0][1]": 1},
+    },
+)
+"""Lane 0 has the pair, for its own place in column 0 and the column ahead; lane 1 the outlier, for the column ahead."""
+
+GATHER = Example(
+    BUILTIN["gather_tiny"],
+    columns=({0: 3}, {2: 20, 3: 10}),
+    step={
+        # Route 2: the lane's own bank 0, and bank 3, which is the next lane's second; route 5: the lane's own bank 2.
+        **{"weight[0]": 0xF2, "route[0]": 2, "weight[1]": 100, "route[1]": 5},
+        **{"base": 0, "near[0]": 0, "near[2]": 1, "near[3]": 1},
+    },
+    near=True,
+)
+"""Lane 0 has the pair, for its bank 0 at address 0 and its neighbour's bank 3 at address 1; lane 1 the outlier, for its
+bank 2 at address 1."""
+
+
+# -- the first with glue -----------------------------------------------------------------------------
 FINISH = {"bias": 4, "multiplier": 1 << 30, "shift": 34, "zero_point": 3}
-RESULTS = (128,)
-"""With glue: round((1996 + 4) / 16) + 3."""
+RESULT = 128
+"""round((1996 + 4) / 16) + 3."""
 
 
-def beats() -> list[tuple[int, str]]:
-    """The input stream: 64-bit words, each with what it is."""
-    act = packets.encode(
-        packets.ACT_HEADER,
-        **{"kind": packets.KIND_ACT, "page": 0, "format": packets.FORMAT_U8, "wgs": 1},
-        **{"address": 0, "count": len(ACTIVATIONS), "zero_point": ZERO_POINT},
-    )
-    run0 = packets.encode(
-        packets.RUN_HEADER_0,
-        **{"kind": packets.KIND_RUN, "page": 0, "skip": 1, "last": 1, "wgs": 1, "steps": 1, "base": 0},
-    )
-    run1 = packets.encode(packets.RUN_HEADER_1, nx=1, ny=1, dx=0, dy=0)
-    step = sum(STEP.get(field.name, 0) << field.low for field in packets.step_fields(CONFIG))
-    words = [(act, "ACT: page 0, bytes, 1 work group, 2 columns from address 0, zero point 2")]
-    for address, column in enumerate(ACTIVATIONS):
-        word = int.from_bytes(bytes(value + ZERO_POINT for value in column), "little")
-        words.append((word, f"column {address}: {', '.join(map(str, column))}"))
-    words.append((run0, "RUN: page 0, skip dead steps, last, 1 work group, 1 step, base 0"))
-    words.append((run1, "one row of one pixel"))
-    for beat in range(CONFIG.step_beats):
-        word = step >> beat * STREAM_BITS & (1 << STREAM_BITS) - 1
-        words.append((word, f"step 0, bits {beat * STREAM_BITS + STREAM_BITS - 1} to {beat * STREAM_BITS}"))
-    return words
-
-
-def results() -> list[tuple[int, str]]:
-    """The output stream, in the same form."""
-    padded = [*SUMS, 0] if len(SUMS) % 2 else list(SUMS)
-    pairs = zip(padded[::2], padded[1::2], strict=True)
-    return [((high & 0xFFFF_FFFF) << 32 | low & 0xFFFF_FFFF, f"sum {low}, and padding; TLAST") for low, high in pairs]
-
-
-# -- the same with glue ------------------------------------------------------------------------------
 def glue_beats() -> list[tuple[int, str]]:
-    """The input stream with its columns as a zero group, and with a FINISH packet."""
-    act = beats()[0][0]
-    values = [value for column in ACTIVATIONS for value in column]
+    """The input stream of :data:`TRIDENT` with its columns as a zero group, and with a FINISH packet."""
+    words = TRIDENT.beats()
+    values = [value for address in range(len(TRIDENT.columns)) for value in TRIDENT.column(address)]
     zero_bits = sum(1 << index for index, value in enumerate(values) if value)
     sent = int.from_bytes(bytes(value + ZERO_POINT for value in values if value), "little")
     places = ", ".join(str(index) for index, value in enumerate(values) if value)
-    words = [
-        (act | packets.KIND_GLUE, "ACTZ: fields as ACT's"),
+    finish = packets.encode(
+        packets.FINISH_HEADER,
+        **{"kind": packets.KIND_FINISH, "wide": 0, "compress": 0, "zero_point": FINISH["zero_point"]},
+        **{"low": 0, "high": 255},
+    )
+    filter_0 = packets.encode(packets.FINISH_FILTER_0, bias=FINISH["bias"], multiplier=FINISH["multiplier"])
+    filter_1 = packets.encode(packets.FINISH_FILTER_1, shift=FINISH["shift"])
+    return [
+        (words[0][0] | packets.KIND_GLUE, "ACTZ: fields as ACT's"),
         (zero_bits, f"zero group of {len(values)}: activations {places}"),
         (sent, f"which are {', '.join(str(v) for v in values if v)}"),
-        (
-            packets.encode(
-                packets.FINISH_HEADER,
-                **{"kind": packets.KIND_FINISH, "wide": 0, "compress": 0, "zero_point": FINISH["zero_point"]},
-                **{"low": 0, "high": 255},
-            ),
-            "FINISH: bytes, not compressed, zero point 3, from 0 to 255",
-        ),
-        (
-            packets.encode(packets.FINISH_FILTER_0, bias=FINISH["bias"], multiplier=FINISH["multiplier"]),
-            "filter 0: bias 4, multiplier 2^30",
-        ),
-        (packets.encode(packets.FINISH_FILTER_1, shift=FINISH["shift"]), "filter 0: shift 34"),
+        (finish, "FINISH: bytes, not compressed, zero point 3, from 0 to 255"),
+        (filter_0, "filter 0: bias 4, multiplier 2^30"),
+        (filter_1, "filter 0: shift 34"),
+        *words[1 + len(TRIDENT.columns) :],
     ]
-    return words + beats()[1 + len(ACTIVATIONS) :]
 
 
 def glue_results() -> list[tuple[int, str]]:
     """The output stream with glue."""
-    return [(RESULTS[0], f"result {RESULTS[0]}, and padding; TLAST")]
+    return [(RESULT, f"result {RESULT}, and padding; TLAST")]

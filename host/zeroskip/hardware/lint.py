@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from ..devices.sim_build import find_verilator
+from ..devices.sim_tools import find_verilator
 from ..errors import ToolError
 from .config import BUILTIN, LOOKAHEAD, Config
 from .verilog import rtl_folder
@@ -31,6 +31,12 @@ def cases() -> Iterator[tuple[str, str, Config]]:
             yield f"mux {mux}, {act_w} bits", "zeroskip_core", dataclasses.replace(tiny, mux=mux, act_w=act_w)
     for field, value in (("filters", 4), ("wgs", 1), ("wgs", 3), ("lanes", 4), ("lanes", 16), ("scan", 1), ("scan", 8)):
         yield f"{field} = {value}", "zeroskip_core", dataclasses.replace(tiny, **{field: value})
+    for corner in (
+        {"lanes": 4, "wgs": 1, "columns": 32, "steps": 16, "scan": 1},
+        {"lanes": 16, "wgs": 5, "act_w": 16, "columns": 64, "scan": 4},
+        {"lanes": 4, "wgs": 3, "act_w": 16, "columns": 4096, "steps": 8192},
+    ):
+        yield f"gather: {_label(corner)}", "zeroskip_core", dataclasses.replace(BUILTIN["gather_tiny"], **corner)
     corners = (
         {"filters": 4, "wgs": 1, "columns": 32, "steps": 8, "psums": 32, "sub_wgs": 1},
         {"filters": 32, "wgs": 5, "sub_wgs": 8},
@@ -38,12 +44,15 @@ def cases() -> Iterator[tuple[str, str, Config]]:
         {"act_w": 16, "weight_w": 5, "columns": 32, "steps": 32},
     )
     for corner in corners:
-        label = ", ".join(f"{field} = {value}" for field, value in corner.items())
-        yield f"zena: {label}", "zeroskip_core", dataclasses.replace(BUILTIN["zena_tiny"], **corner)
-    for name in ("tiny", "zena_tiny"):
+        yield f"zena: {_label(corner)}", "zeroskip_core", dataclasses.replace(BUILTIN["zena_tiny"], **corner)
+    for name in ("tiny", "gather_tiny", "zena_tiny"):
         yield name, "zeroskip_sim", BUILTIN[name]
     for top in ("zeroskip_board_sim", "zeroskip_bd"):
         yield "tiny", top, tiny
+
+
+def _label(fields: dict[str, int]) -> str:
+    return ", ".join(f"{field} = {value}" for field, value in fields.items())
 
 
 def lint(top: str, config: Config) -> str:

@@ -1,6 +1,6 @@
 """Writes the manifests in ``bitstreams/``: what a configuration's bitstream is, or that there is none yet.
 
-``python -m zeroskip.hardware.manifest`` writes those of the built-in configurations that have no bitstream,
+``python -m zeroskip.hardware.manifest`` writes those of all built-in configurations that have no bitstream,
 ``--record record.json --bit x.bit --hwh x.hwh`` takes over what a build has made.
 """
 
@@ -27,14 +27,13 @@ CLOCK_MHZ = 100.0
 FOLDER = Path("bitstreams")
 
 
-def built_in() -> list[Config]:
-    """Configurations that get a manifest: all that synthesis has been measured for."""
-    measured = results.committed()
-    return [config for name, config in BUILTIN.items() if name in measured]
+def folder_name(config: Config, glue: bool) -> str:
+    """Name of the folder of a design, and of its files after ``zeroskip_``."""
+    return config.name + ("_glue" if glue else "")
 
 
 def placeholder(config: Config) -> dict[str, Any]:
-    """The manifest of a bitstream that has not been built; its resources are those of synthesis."""
+    """The manifest of a bitstream that has not been built; its resources are those of synthesis, where measured."""
     figures = results.committed().get(config.name, {})
     current = figures.get("hash") == f"0x{config.hash:08X}"
     return {
@@ -42,6 +41,7 @@ def placeholder(config: Config) -> dict[str, Any]:
         "configuration": config.name,
         "configuration_hash": f"0x{config.hash:08X}",
         "hardware": config.hardware_fields(),
+        "glue": False,
         "clock_mhz": CLOCK_MHZ,
         "bit": None,
         "sha256": None,
@@ -60,7 +60,7 @@ def install(config: Config, record: dict[str, Any], bit: Path, hwh: Path, root: 
 
     Args:
         config: the configuration it was built for.
-        record: ``toolchain``, ``commit``, ``configuration_hash``, ``timing`` and ``resources`` of the build.
+        record: ``toolchain``, ``commit``, ``configuration_hash``, ``glue``, ``timing`` and ``resources`` of the build.
         bit, hwh: its files.
 
     Returns:
@@ -69,7 +69,7 @@ def install(config: Config, record: dict[str, Any], bit: Path, hwh: Path, root: 
     Raises:
         FileFormatError: the record lacks a field, or is of another configuration.
     """
-    needed = ("toolchain", "commit", "configuration_hash", "timing", "resources")
+    needed = ("toolchain", "commit", "configuration_hash", "glue", "timing", "resources")
     missing = [field for field in needed if field not in record]
     if missing:
         raise FileFormatError(f"the build's record lacks {missing[0]}; it needs {', '.join(needed)}")
@@ -78,13 +78,16 @@ def install(config: Config, record: dict[str, Any], bit: Path, hwh: Path, root: 
             f"the build is of configuration hash {record['configuration_hash']}; "
             f"{config.name!r} has 0x{config.hash:08X}: build it again"
         )
-    folder = root / FOLDER / config.name
+    name = folder_name(config, record["glue"])
+    folder = root / FOLDER / name
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"zeroskip_{config.name}.bit"
+    target = folder / f"zeroskip_{name}.bit"
     shutil.copyfile(bit, target)
     shutil.copyfile(hwh, target.with_suffix(".hwh"))
     manifest = placeholder(config) | {field: record[field] for field in needed if field != "configuration_hash"}
     manifest |= {"bit": target.name, "sha256": hashlib.sha256(target.read_bytes()).hexdigest()}
+    if record["glue"]:
+        manifest["build"] = f"make bit CONFIG={config.name} GLUE=1 (Vitis HLS and Vivado), as docs/board.md describes"
     write_atomic(folder / MANIFEST, _text(manifest))
     return folder
 
@@ -102,7 +105,7 @@ def _text(manifest: dict[str, Any]) -> str:
 def targets(root: Path = results.ROOT) -> dict[Path, str]:
     """Manifests without a bitstream, with the text they should have; those with one are left alone."""
     wanted = {}
-    for config in built_in():
+    for config in BUILTIN.values():
         file = root / FOLDER / config.name / MANIFEST
         if not file.is_file() or read(file.parent).file is None:
             wanted[file] = _text(placeholder(config))

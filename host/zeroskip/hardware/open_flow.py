@@ -96,6 +96,7 @@ def make_bit(config: Config, folder: Path, nextpnr: str, chipdb: str, database: 
         "toolchain": f"Yosys {version('pyosys')}, nextpnr-xilinx, Project X-Ray",
         "commit": manifest.commit_of(root),
         "configuration_hash": f"0x{config.hash:08X}",
+        "glue": False,
         "timing": {"fmax_mhz": reached[-1]},
         "resources": {**_resources(folder), "source": "Yosys, before placement"},
     }

@@ -3,8 +3,9 @@
 The stream is a sequence of packets, each a whole number of 64-bit beats, little-endian:
 
 * ``ACT``: one header beat, then the columns.  For every column in address order, for every work
-  group in use, ``Config.column_beats`` beats of LANES activations, lane 0 lowest.
-* ``RUN``: two header beats, then ``steps`` schedule steps of ``Config.step_beats`` beats each.
+  group in use, ``Config.column_beats`` beats of ``Config.acts`` activations, the first lowest.
+* ``RUN``: two header beats, then ``steps`` schedule steps of ``Config.step_beats`` beats each; in the gather engine's
+  near format, ``Config.near_beats``.
 
 Two more kinds are for the HLS glue between DMA and engine, and end there (:data:`KIND_GLUE`):
 
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .config import Config
+from .config import NEAR_BASE_BITS, NEAR_BITS, ROUTE_BITS, Config
 
 
 class Field(NamedTuple):
@@ -64,6 +65,7 @@ RUN_HEADER_0 = (
     Field("page", 4, 1, "page of activations this run reads"),
     Field("skip", 5, 1, "1: the online scheduler drops dead steps"),
     Field("last", 6, 1, "1: the last sum of this run carries TLAST"),
+    Field("near", 7, 1, "gather: 1: steps in the near format; trident: 0"),
     Field("wgs", 8, 8, "work groups whose sums are sent, 1 to WGS"),
     Field("steps", 16, 16, "number of schedule steps, 1 to STEPS"),
     Field("base", 32, 16, "column address of the first pixel"),
@@ -111,9 +113,9 @@ JOB_HEADER_0 = (
     Field("final", 7, 1, "1: the sums are sent when all PEs have finished"),
     Field("wgs", 8, 8, "work groups that compute, 1 to WGS"),
     Field("chunks", 16, 8, "chunks of the kernel tile, MIN_CHUNKS to STEPS"),
-    Field("sub_wg", 24, 4, "sub-WG that does the job, 0 to SUB_WGS - 1"),
+    Field("sub_wg", 24, 4, "sub-WG that does the job (with stealing: its home), 0 to SUB_WGS - 1"),
     Field("relu", 28, 1, "1: negative sums are sent as zero, with a word of bit-vector; read when final"),
-    Field("undrained", 32, 4, "starts when at most this many earlier final jobs of its sub-WG are not yet sent"),
+    Field("undrained", 32, 4, "starts when at most this many earlier final jobs of its sub-WG are unsent; 15: at once"),
     Field("psum", 36, 12, "partial sum of the first pixel; the others follow"),
     Field("base", 48, 16, "column address of the first pixel"),
 )
@@ -129,7 +131,7 @@ A PE computes, with pixels in the order of JOB_HEADER_1's loop, addresses modulo
         total = 0 if first else psums[psum + index]
         for chunk in range(chunks):
             column = acts[(pixel base + offset[chunk]) % COLUMNS]
-            total += sum(weight * activation where both mask bits are 1)       # max(1, products) cycles
+            total += sum(weight * activation where both mask bits are 1)       # a cycle per product
         psums[psum + index] = total                                             # modulo 2^32
 
 and after a final job the sums of ``wgs`` work groups go out: for every pixel, for every PE of the sub-WG, for every
@@ -140,13 +142,24 @@ order of the stream.
 Rules: ``psum + nx * ny <= PSUMS``; a job that is not ``first`` adds to sums that an earlier job of the transfer began
 for at least as many work groups; a job whose partial sums overlap those of a final job that may not have been sent
 yet (see ``undrained``) is illegal.  The transfer ends with the one JOB flagged ``last``, and
-the last job of every sub-WG is final."""
+the last job of every sub-WG is final.
+
+With ``STEALING`` any sub-WG may do a job: one that has nothing to do, else its home ``sub_wg`` if that can still take
+one, else any that can.  All sub-WGs share their partial sums, SUB_WGS * PSUMS per PE of a job; a job waits for earlier
+ones that add to the same.  Then ``psum + nx * ny <= SUB_WGS * PSUMS``, "its sub-WG" above means all of them, the last
+job of every partial sum is final, and jobs with partial sums in common begin at the same ``psum``."""
 
 JOB_HEADER_1 = RUN_HEADER_1
 
+NO_WAIT = 15
+"""The ``undrained`` of a JOB that need not wait for earlier sums to be sent."""
+
+MAX_UNSENT = 33
+"""Final jobs that may be unsent when a JOB is loaded: the drain notes 32 and sends one."""
+
 MIN_CHUNKS = 5
-"""Fewest chunks of a JOB: the memory of partial sums serves four PEs and the drain in turn, so a pixel must last five
-cycles.  Fill up with empty chunks."""
+"""Fewest chunks of a JOB, filled up with empty ones: the memory of partial sums serves four PEs and the drain in turn,
+so that a PE's pixels end at least five cycles apart."""
 
 HEADERS = {
     "ACT": (ACT_HEADER,),
@@ -213,6 +226,41 @@ def step_fields(config: Config) -> list[Field]:
             add(f"pair{at}", 1, "the byte is two nibbles")
             add(f"select0{at}", config.select_w, "AS of the low nibble or the outlier")
             add(f"select1{at}", config.select_w, "AS of the high nibble")
+    return fields
+
+
+ROUTES = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (0, None), (1, None))
+"""Route of a gather lane l -> where its operands come from, as banks counted from 2l on (modulo 2 * LANES): 0 and 1 are
+the lane's own, 2 and 3 those of the next lane.  The low nibble meets the first, the high nibble the second; with None
+the whole byte meets the first.  Route 7 is not used."""
+
+
+def gather_step_fields(config: Config, near: bool) -> list[Field]:
+    """Fields of one step of the gather engine, over ``near_beats`` or ``step_beats`` beats, lowest bit first.
+
+    Lane l: ``weight`` and ``route`` (:data:`ROUTES`), then the column offsets of its own two banks, 2l and 2l + 1.  In
+    the far format an offset is a column offset; in the near format the step has a ``base``, and bank b's offset is
+    (base << Config.near_shift) + near[b], modulo COLUMNS.  A bank is referred to where a weight (nibble, or byte) that
+    is not zero meets it, and then by one lane only; the offset of any other bank means nothing.  A lane with one
+    non-outlier leaves the other nibble 0; an idle lane is all zeros.
+    """
+    fields, low = [], 0
+
+    def add(name: str, width: int, meaning: str) -> None:
+        nonlocal low
+        fields.append(Field(name, low, width, meaning))
+        low += width
+
+    if near:
+        add("base", NEAR_BASE_BITS, "upper bits of the column offset that the near ones count from")
+    for lane in range(config.lanes):
+        add(f"weight[{lane}]", 8, "two nibbles, or one byte, as the route says")
+        add(f"route[{lane}]", ROUTE_BITS, "banks of the operands")
+        for bank in (2 * lane, 2 * lane + 1):
+            if near:
+                add(f"near[{bank}]", NEAR_BITS, f"column offset of bank {bank}, from the base")
+            else:
+                add(f"offset[{bank}]", config.column_w, f"column offset of bank {bank}")
     return fields
 
 

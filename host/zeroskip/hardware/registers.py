@@ -34,15 +34,15 @@ COUNTERS = (
     ("stall_output", "cycles that waited for the drain, and those after the last busy cycle"),
     ("steps", "schedule steps issued"),
     ("dead_steps", "schedule steps dropped by the online scheduler"),
-    ("columns", "columns fetched: window slots referenced by issued steps"),
-    ("columns_skipped", "window slots referenced by dropped steps"),
+    ("columns", "columns fetched: window slots (gather: banks) referenced by issued steps"),
+    ("columns_skipped", "window slots (gather: banks) referenced by dropped steps"),
     ("pairs", "lane-cycles with two non-outlier weights, per work group"),
     ("singles", "lane-cycles with one non-outlier weight, per work group"),
     ("outliers", "lane-cycles with an outlier, per work group"),
     ("beats_in", "64-bit beats taken from the input stream"),
     ("beats_out", "64-bit beats of sums sent"),
     ("multiplies", "zena: products, summed over all PEs"),
-    ("empty_chunks", "zena: chunks whose zero bit-vectors do not meet, one cycle each, summed over all PEs"),
+    ("empty_chunks", "zena: pixels whose last chunk has no product, one cycle each, summed over all PEs"),
     ("barrier_wait", "zena: cycles a PE idles while another of its sub-WG computes, summed over all PEs"),
 )
 """Name and meaning of every counter, in register order.  Counters are 32-bit and saturate."""
@@ -62,6 +62,9 @@ ERRORS = {
     7: "sub-WG out of range",
 }
 """STATUS.error: why the loader stopped.  Cleared by CONTROL.reset."""
+
+ERROR_NAMES = {0: "NONE", 1: "KIND", 2: "WGS", 3: "COUNT", 4: "STEPS", 5: "PIXELS", 6: "CHUNKS", 7: "SUB_WG"}
+"""Short names of :data:`ERRORS`, for Verilog."""
 
 REGISTERS = (
     Register("ID", 0x00, "ro", "0x5A534B31"),
@@ -89,7 +92,7 @@ REGISTERS = (
             Field("log2_columns", 8, 8, "log2 of the columns per work group"),
             Field("log2_steps", 16, 8, "log2 of the steps per schedule half"),
             Field("scan", 24, 4, "steps examined per cycle"),
-            Field("engine", 28, 4, "1: trident, 2: zena"),
+            Field("engine", 28, 4, "1: trident, 2: zena, 3: gather"),
         ),
     ),
     Register(
@@ -101,6 +104,8 @@ REGISTERS = (
             Field("weight_w", 0, 8, "weight bits"),
             Field("sub_wgs", 8, 8, "S"),
             Field("log2_psums", 16, 8, "log2 of the partial sums per PE"),
+            Field("stealing", 24, 1, "1: idle sub-WGs take jobs of busy ones"),
+            Field("jobs", 28, 4, "kernel tiles each PE holds"),
         ),
     ),
     Register(
@@ -160,5 +165,7 @@ def config_words(config: Config) -> dict[str, int]:
             weight_w=config.weight_w,
             sub_wgs=config.sub_wgs,
             log2_psums=(config.psums - 1).bit_length(),
+            stealing=config.stealing,
+            jobs=config.jobs,
         ),
     }

@@ -25,6 +25,8 @@ LEVELS_TOLERANCE = 1.0
 LIMITS = {
     "z2": {"lut": 0.70, "ramb36": 0.90, "dsp": 140 / 220},
     "z2max": {"lut": 0.85, "ramb36": 0.90, "dsp": 0.95},
+    "gather": {"lut": 0.35, "ramb36": 0.70, "dsp": 140 / 220},
+    "gather_max": {"lut": 0.80, "ramb36": 0.90, "dsp": 1.0},
 }
 """Fractions of an XC7Z020 that leave room to route."""
 
@@ -111,7 +113,7 @@ def markdown(figures: dict[str, dict]) -> str:
             lines += ["", "Nets with more than 500 loads, clocks left out:", ""]
             lines += [f"- `{net}`: {loads}" for net, loads in record["wide_nets"].items()]
         if record.get("modules"):
-            lines += ["", "Modules, each with what is inside it, synthesised one by one:", ""]
+            lines += ["", "Modules, all instances together, each with what is inside it; synthesised one by one:", ""]
             lines += ["| module | LUT | FF | DSP48E1 | RAMB36 | RAMB18 |", "| --- | --- | --- | --- | --- | --- |"]
             lines += [
                 f"| `{module}` | {u['lut']:,} | {u['ff']:,} | {u['dsp']} | {u['ramb36']} | {u['ramb18']} |"

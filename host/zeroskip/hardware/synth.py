@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..errors import ZeroskipError
 from . import results, yosys
-from .config import Config, get_config
+from .config import BUILTIN, Config, get_config
 from .depth import Depth, analyse
 from .netlist import TOP, implement
 from .results import XC7Z020
@@ -76,7 +76,8 @@ def synthesize(
         netlist: a file to write the netlist to, in Verilog.
 
     Returns:
-        Resources by module, ``top`` first; without ``flatten`` each includes what it instantiates.
+        Resources by module, ``top`` first, then the largest; without ``flatten`` each includes what it instantiates,
+        and ``name xN`` is N instances together, whatever their parameters.
 
     Raises:
         ToolError: pyosys is not installed, or Yosys rejects the design.
@@ -93,37 +94,47 @@ def synthesize(
         yosys.run(commands, f"synthesise {top} for {config.name!r}")
         modules = json.loads(report.read_text())["modules"]
     modules = {name.lstrip("\\"): module["num_cells_by_type"] for name, module in modules.items()}
-    totals = {name: Resources.count(_flat(name, modules)) for name in modules}
-    results: dict[str, Resources] = {}
-    for name, resources in sorted(totals.items(), key=lambda item: (item[0] != top, _short(item[0]))):
-        label, variant = _short(name), 1
-        while label in results:  # parameters too long for a name: only Yosys' hash tells the variants apart
-            variant += 1
-            label = f"{_short(name)} ({variant})"
-        results[label] = resources
-    return results
+    (whole,) = (name for name in modules if _short(name) == top)
+    number: Counter[str] = Counter()
+    cells: dict[str, Counter[str]] = {}
+    for name, copies in _instances(whole, modules).items():
+        number[_short(name)] += copies
+        inside = cells.setdefault(_short(name), Counter())
+        for kind, count in _flat(name, modules).items():
+            inside[kind] += copies * count
+    totals = {name: Resources.count(found) for name, found in cells.items()}
+    ordered = sorted(totals, key=lambda name: (name != top, -totals[name].lut, name))
+    return {f"{name} x{number[name]}" if number[name] > 1 else name: totals[name] for name in ordered}
+
+
+def _inner(name: str, modules: dict[str, dict[str, int]]) -> Iterator[tuple[str, int]]:
+    """Modules in a module, and how many of each."""
+    for cell, number in modules[name].items():
+        if cell.lstrip("\\") in modules:
+            yield cell.lstrip("\\"), number
+
+
+def _instances(top: str, modules: dict[str, dict[str, int]]) -> Counter[str]:
+    """How often each module occurs in ``top``, itself included."""
+    found = Counter([top])
+    for inner, number in _inner(top, modules):
+        for name, count in _instances(inner, modules).items():
+            found[name] += number * count
+    return found
 
 
 def _flat(name: str, modules: dict[str, dict[str, int]]) -> Counter[str]:
     """Cells of a module with those of the modules in it."""
-    total: Counter[str] = Counter()
-    for cell, number in modules[name].items():
-        inner = cell.lstrip("\\")
-        if inner in modules:
-            for kind, count in _flat(inner, modules).items():
-                total[kind] += number * count
-        else:
-            total[cell] += number
+    total = Counter({cell: number for cell, number in modules[name].items() if cell.lstrip("\\") not in modules})
+    for inner, number in _inner(name, modules):
+        for kind, count in _flat(inner, modules).items():
+            total[kind] += number * count
     return total
 
 
 def _short(name: str) -> str:
     """Yosys names a module with parameters ``$paramod$<hash>\\name`` or ``$paramod\\name\\N=s32'<binary>``."""
-    if not name.startswith("$paramod"):
-        return name
-    module, *parameters = name.split("\\")[1:]
-    values = (re.sub(r"s?\d+'([01]+)", lambda number: str(int(number[1], 2)), text) for text in parameters)
-    return " ".join([module, *values])
+    return name.split("\\")[1] if name.startswith("$paramod") else name
 
 
 def table(results: dict[str, Resources]) -> str:
@@ -172,40 +183,29 @@ def measure(config: Config) -> Measured:
     return Measured(config, Resources.count(netlist.cells()), analyse(netlist), netlist.absorbed)
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m zeroskip.hardware.synth", description=__doc__.split("\n")[0])
-    parser.add_argument("--config", default="tiny", help="name or .json file of a build configuration")
-    parser.add_argument("--top", help="count this module alone instead of the board design")
-    parser.add_argument("--modules", action="store_true", help="keep module borders and count every module")
-    parser.add_argument("--netlist", type=Path, metavar="FILE", help="with --top or --modules: write Verilog, too")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
-    parser.add_argument(
-        "--update", action="store_true", help="write docs/results/synth.*; with --modules, by module, too"
-    )
-    arguments = parser.parse_args(argv)
-    try:
-        config = get_config(arguments.config)
-        if not arguments.update and (arguments.top or arguments.modules or arguments.netlist):
-            top = arguments.top or TOP
-            counted = synthesize(config, top, flatten=not arguments.modules, netlist=arguments.netlist)
-            if arguments.json:
-                modules = {name: asdict(resources) for name, resources in counted.items()}
-                print(json.dumps({"config": config.hardware_fields(), "top": top, "modules": modules}, indent=2))
-            else:
-                print(table(counted))
-            return 0
-        measured = measure(config)
-        record = measured.record()
-        if arguments.update:
-            modules = synthesize(config, TOP, flatten=False) if arguments.modules else {}
-            results.update(config, {**record, "modules": {name: asdict(used) for name, used in modules.items()}})
-        complaints = results.complaints(config, record)
-    except ZeroskipError as error:
-        print(f"synth: {error}", file=sys.stderr)
-        return 2
-    if arguments.json:
+def _count(config: Config, options: argparse.Namespace) -> None:
+    """Print what one module, or every module, takes."""
+    top = options.top or TOP
+    counted = synthesize(config, top, flatten=not options.modules, netlist=options.netlist)
+    if options.json:
+        modules = {name: asdict(resources) for name, resources in counted.items()}
+        print(json.dumps({"config": config.hardware_fields(), "top": top, "modules": modules}, indent=2))
+    else:
+        print(table(counted))
+
+
+def _compare(config: Config, options: argparse.Namespace) -> bool:
+    """Measure the board design, print it, and say whether it is what is committed, which --update writes."""
+    measured = measure(config)
+    record = measured.record()
+    if options.update:
+        modules = synthesize(config, TOP, flatten=False) if options.modules else {}
+        results.update(config, {**record, "modules": {name: asdict(used) for name, used in modules.items()}})
+    complaints = results.complaints(config, record)
+    if options.json:
         print(json.dumps(record, indent=2))
     else:
+        print(f"configuration {config.name!r}")
         print(table({TOP: measured.resources}))
         print(f"{measured.absorbed} flip-flops became output registers of block RAMs\n")
         print("logic levels of the worst paths between registers:")
@@ -214,7 +214,31 @@ def main(argv: list[str] | None = None) -> int:
             print(f"{loads} loads on {net}")
     for complaint in complaints:
         print(f"synth: {complaint}", file=sys.stderr)
-    return 1 if complaints else 0
+    return not complaints
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m zeroskip.hardware.synth", description=__doc__.split("\n")[0])
+    parser.add_argument("--config", default="tiny", help="name or .json file of a build configuration, or all built-in")
+    parser.add_argument("--top", help="count this module alone instead of the board design")
+    parser.add_argument("--modules", action="store_true", help="keep module borders and count every module")
+    parser.add_argument("--netlist", type=Path, metavar="FILE", help="with --top or --modules: write Verilog, too")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+    parser.add_argument(
+        "--update", action="store_true", help="write docs/results/synth.*; with --modules, by module, too"
+    )
+    options = parser.parse_args(argv)
+    try:
+        configs = list(BUILTIN.values()) if options.config == "all" else [get_config(options.config)]
+        if not options.update and (options.top or options.modules or options.netlist):
+            for config in configs:
+                _count(config, options)
+            return 0
+        sound = [_compare(config, options) for config in configs]
+        return 0 if all(sound) else 1
+    except ZeroskipError as error:
+        print(f"synth: {error}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":
