@@ -1,8 +1,8 @@
-"""Cycle model: the counters of the RTL, exactly; here the trident engine, in ``zena_cycles`` the zena engine.
+"""Cycle model: the counters of the RTL, exactly; here trident and gather, in ``zena_cycles`` the zena engine.
 
-It repeats the control of ``rtl/trident`` register by register, one loop turn per clock cycle, and
-leaves the data to :mod:`zeroskip.models.trident`, whose step masks it consumes.  Together they are
-the "model" device.  ``tests/rtl/test_cycles.py`` is the licence to publish its numbers.
+It repeats the control of ``rtl/scheduled`` register by register, one loop turn per clock cycle, and
+leaves the data to :mod:`.trident` and :mod:`.gather`, whose step masks it consumes.  Together they are
+the "model" device.  ``tests/rtl/test_engine.py`` and ``test_gather.py`` are the licence to publish its numbers.
 """
 
 from __future__ import annotations
@@ -16,11 +16,17 @@ from ..hardware.config import Config
 from ..hardware.packets import KIND_ACT
 from ..hardware.registers import COUNTER_MAX
 from ..runtime.counters import Counters
-from . import dma, trident, zena, zena_cycles
+from . import dma, gather, trident, zena, zena_cycles
 from .packet_table import AT, COUNT, KIND, NX, NY, PAGE, WGS
 
 QUEUE = 16
-"""Groups between scanner and issue stage: ``QUEUE`` of trident_engine.v."""
+"""Groups between scanner and issue stage: ``QUEUE`` of step_control.v."""
+
+UNPACK = {"trident": 0, "gather": 2}
+"""Cycles from a step as the stream brings it to the step the scanner reads: ``UNPACK`` of step_control.v."""
+
+EXECUTE = {"trident": trident.execute, "gather": gather.execute, "zena": zena.execute}
+"""Engine -> its functional model."""
 
 _TIMED = ("cycles", "busy", "span", "stall_input", "stall_output", "barrier_wait")
 _IDLE_LIMIT = 1_000_000
@@ -42,8 +48,7 @@ def simulate(config: Config, words: np.ndarray, memory: MemoryModel | None = Non
         InputError: not a legal stream.
         DeviceError: nothing moves any more; cannot happen unless the model and a stream disagree.
     """
-    is_zena = config.engine == "zena"
-    executed = zena.execute(config, words) if is_zena else trident.execute(config, words)
+    executed = EXECUTE[config.engine](config, words)
     memory = memory or MemoryModel()
     read_seed, write_seed, in_seed, out_seed = memory.seeds()
     # The driver's buffers begin on pages, so bursts are aligned as from address 0.
@@ -52,15 +57,15 @@ def simulate(config: Config, words: np.ndarray, memory: MemoryModel | None = Non
     gate_in = dma.throttle_init(memory.stream_stall, in_seed)
     gate_out = dma.throttle_init(memory.stream_stall, out_seed)
     timed = np.zeros(len(_TIMED), np.int64)
-    if is_zena:
-        done = zena_cycles.run(config, executed, reads, writes, gate_in, gate_out, timed)
-    else:
+    if config.scheduled:
         levels = (config.lanes - 1).bit_length()
         done = _clock(
-            _packets(config, executed.packets, len(words)), executed.live, len(executed.out), levels,
-            -(-config.wgs * config.filters // 2), drain_depth(config), reads, writes, gate_in, gate_out,
+            _packets(config, executed.packets, len(words)), executed.live, len(executed.out), UNPACK[config.engine],
+            levels, -(-config.wgs * config.filters // 2), drain_depth(config), reads, writes, gate_in, gate_out,
             timed,
         )  # fmt: skip
+    else:
+        done = zena_cycles.run(config, executed, reads, writes, gate_in, gate_out, timed)
     if not done:
         raise DeviceError(f"the cycle model stands still after {timed[0]} cycles")
     counters = {name: min(int(value), COUNTER_MAX) for name, value in zip(_TIMED, timed, strict=True)}
@@ -83,7 +88,7 @@ def _packets(config: Config, table: np.ndarray, beats: int) -> np.ndarray:
 
 
 def drain_depth(config: Config) -> int:
-    """Beats of the output queue: ``DRAIN_DEPTH`` of trident_engine.v."""
+    """Beats of the output queue: ``DRAIN_DEPTH`` of the engine's Verilog."""
     beats = -(-config.wgs * config.filters // 2)
     return 64 if beats <= 16 else 4 << (beats - 1).bit_length()
 
@@ -97,16 +102,17 @@ _POPCOUNT = np.array([bin(byte).count("1") for byte in range(256)], np.int64)
 
 
 @njit(cache=True)
-def _clock(packets, live, out_beats, levels, most_sums, depth, reads, writes, gate_in, gate_out, timed):
+def _clock(packets, live, out_beats, unpack, levels, most_sums, depth, reads, writes, gate_in, gate_out, timed):
     # Every value is what the register holds at the start of the cycle; `..._next` or an update at the end of the
     # loop body is the clock edge.
     # -- loader
+    held, opened = 0, True  # beats in its input register; they can be read
     packet, beat, half = 0, 0, 0
     load, load_slot, load_packet = False, 0, 0
     slot_valid = np.zeros(2, np.bool_)
     slot_packet = np.zeros(2, np.int64)
-    release, release_slot = False, 0
     # -- scanner
+    unpacked = np.full(2, -1)  # cycle in which the slot's last step is written
     waiting = np.zeros(2, np.bool_)
     running, scan_slot, group, pixel = False, 0, 0, 0
     credits, asked = QUEUE, 0
@@ -134,16 +140,9 @@ def _clock(packets, live, out_beats, levels, most_sums, depth, reads, writes, ga
 
     while sent_beats < out_beats:
         # ---- what crosses which boundary in this cycle -------------------------------------------
-        offered = packet < packets.shape[0] and dma.mm2s_valid(reads)
-        if not offered or beat == 0 or packets[packet, _KIND] == KIND_ACT:
-            ready = True
-            if beat:
-                for slot in range(2):
-                    if slot_valid[slot] and packets[slot_packet[slot], _PAGE] == packets[packet, _PAGE]:
-                        ready = False
-        else:
-            ready = beat == 1 or not slot_valid[half]
+        offered, ready = dma.mm2s_valid(reads), held < 2
         beat_in = offered and ready and dma.throttle_open(gate_in)
+        beat_read = held > 0 and opened
         accepts = dma.s2mm_ready(writes)
         sums_offered = stored > 0
         beat_out = sums_offered and accepts and dma.throttle_open(gate_out)
@@ -197,7 +196,7 @@ def _clock(packets, live, out_beats, levels, most_sums, depth, reads, writes, ga
             left -= 1
 
         # ---- issue -------------------------------------------------------------------------------
-        release_next, release_slot_next = ends, head_slot
+        ended, ended_slot = ends, head_slot
         if take:
             head = queue_count > 0
             if head:
@@ -245,22 +244,31 @@ def _clock(packets, live, out_beats, levels, most_sums, depth, reads, writes, ga
             if end:
                 running, scan_slot = False, 1 - scan_slot
 
-        # ---- slots and loader --------------------------------------------------------------------
-        if release:
-            slot_valid[release_slot] = False
-        release, release_slot = release_next, release_slot_next
+        # ---- loader and slots --------------------------------------------------------------------
         if load:
-            slot_valid[load_slot] = True
-            slot_packet[load_slot] = load_packet
-            waiting[load_slot] = True
+            unpacked[load_slot] = now + unpack
+        for slot in range(2):
+            if unpacked[slot] == now:
+                waiting[slot] = True
         load = False
-        if beat_in:
+        held += (1 if beat_in else 0) - (1 if beat_read else 0)
+        if beat_read:
             beat += 1
             if beat == packets[packet, _BEATS]:
-                if packets[packet, _KIND] != KIND_ACT:
-                    load, load_slot, load_packet = True, half, packet
-                    half = 1 - half
+                load, load_slot, load_packet = packets[packet, _KIND] != KIND_ACT, half, packet
                 packet, beat = packet + 1, 0
+        opened = True
+        if beat > 0 and packets[packet, _KIND] != KIND_ACT:
+            opened = beat == 1 or not slot_valid[half]
+        elif beat > 0:
+            for slot in range(2):
+                if slot_valid[slot] and packets[slot_packet[slot], _PAGE] == packets[packet, _PAGE]:
+                    opened = False
+        if ended:
+            slot_valid[ended_slot] = False
+        if load:
+            slot_valid[load_slot], slot_packet[load_slot] = True, load_packet
+            half = 1 - half
 
         # ---- the other side of both streams ------------------------------------------------------
         dma.throttle_clock(gate_in, offered, ready)

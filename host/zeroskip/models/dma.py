@@ -1,6 +1,6 @@
 """Cycle-exact model of the DMA, the memory behind it and the random gates in the streams.
 
-It describes rtl/dma/zs_dma_mm2s.v and zs_dma_s2mm.v with the memory of devices/harness.cpp, and
+It describes rtl/dma/zs_dma_mm2s.v and zs_dma_s2mm.v with the memory of devices/axi_memory.h, and
 rtl/sim/axis_throttle.v.  Each part is a small int64 state array and two numba functions: one tells
 its outputs in the present cycle, the other takes the inputs of that cycle and passes the clock edge.
 An engine model calls them in one loop::
