@@ -11,9 +11,9 @@ from __future__ import annotations
 from math import gcd
 
 import numpy as np
-from numba import njit
 
 from ..hardware.config import Config
+from ..jit import njit
 from ..runtime.tiling import Layout
 
 DUMMY = -1
@@ -69,6 +69,8 @@ def choose_layout(
 ) -> Layout | None:
     """Choose the layout of a tile's columns for the fewest dummies and the least padding.
 
+    The gather engine's columns have no conflicts: there the densest layout is best.
+
     Args:
         config: the build.
         blocks: channel blocks of a tile.
@@ -78,11 +80,14 @@ def choose_layout(
     Returns:
         None if not even the pixels of one kernel position fit the column memory.
     """
+    extent = tuple((taps - 1) * d + 1 for taps, d in zip(kernel, dilation, strict=True))
+    if config.engine == "gather":
+        layout = Layout(blocks, blocks, 0, 1)
+        return layout if layout.size(*extent) <= config.columns else None
     best, best_score = None, np.inf
     count = kernel[0] * kernel[1] * used
     order = np.empty(config.window * count, np.int64)
     alive = np.ones(count, bool)
-    extent = tuple((taps - 1) * d + 1 for taps, d in zip(kernel, dilation, strict=True))
     # Only residues modulo BANKS matter, of the distance of two pixels and of two rows of the kernel.
     period = config.banks // gcd(dilation[0], config.banks) if kernel[0] > 1 else 1
     for step in range(blocks, blocks + (config.banks if kernel[1] > 1 else 1)):

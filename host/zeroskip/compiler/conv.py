@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from dataclasses import replace
 
 import numpy as np
 
 from ..errors import InputError
 from ..hardware.config import Config, get_config
 from ..runtime.modes import checked_mode, skips
-from ..runtime.program import BLOCKINGS, ConvPlan, Part, activation_limit, view_of
-from ..runtime.tiling import Layout, View, choose_tile
-from . import jobs
+from ..runtime.phases import phased_weights
+from ..runtime.program import BLOCKINGS, ConvPlan, activation_limit, view_of
+from ..runtime.tiling import View
+from . import gather_places, jobs, parts
 from .allocate import ALLOCATIONS
 from .blocks import Blocked, block
-from .columns import choose_layout
 from .logquant import EXPONENT_MAX, is_log_quant
-from .pack import pack
-from .schedule import NON_OUTLIER_MAX, NON_OUTLIER_MIN, schedule
+from .schedule import NON_OUTLIER_MAX, NON_OUTLIER_MIN
 
 _TYPICAL_MAP = (32, 32)  # what a layer's layout is chosen for when its input size is not known
 
-# What the host's share of the work counts in parts of a layer's cycles: adding one more part's sums, folding.
-_PART_COST = 0.03
-_FOLD_COST = 1.05
+PHASES = (1, 2, 4)
+"""Pixels of a row that one column of a depthwise layer may hold on the gather engine."""
+
+_FOLD_COST = 1.05  # what the host's share of the work, folding, counts in parts of a layer's cycles
 
 
 def compile_conv(
@@ -79,130 +79,79 @@ def compile_conv(
     w = clipped(w, clip) if clip else w
     out_size = _out_size(w, stride, padding, dilation, input_shape or _TYPICAL_MAP)
     found = []
-    for blocking in BLOCKINGS:
+    for blocking, phases, size in _blockings(config, w, stride, dilation, mode):
         # Filters in lockstep are trident's; a zena job takes any filters that read the same blocks.
         lockstep = config.filters if config.engine == "trident" else 1
-        blocked = block(config.lanes, lockstep, w, groups, dilation, blocking)
+        seen, steps, (rows, columns) = w, stride, out_size
+        if phases > 1:
+            seen, steps = phased_weights(w, phases, stride[1]), (stride[0], 1)
+            columns = -(-columns * stride[1] // phases)
+        blocked = block(size, lockstep, seen, groups, dilation, blocking)
         if blocked is not None:
-            view = view_of(blocking, 1, *out_size, w.shape[2:], stride, dilation)
-            if config.engine == "trident":
-                choice, cycles = _choose_pieces(config, blocked, view)
-            else:
-                choice, cycles = jobs.choose_passes(config, blocked, view, mode, density)
-            found.append((cycles * (_FOLD_COST if blocking == "folded" else 1), choice, blocked))
+            view = view_of(blocking, 1, rows, columns, seen.shape[2:], steps, dilation)
+            for cycles, choice, placed in _options(config, blocked, view, groups, seen.shape[1], mode, density):
+                cycles *= _FOLD_COST if blocking == "folded" else 1
+                found.append((cycles, choice, blocked, placed, view, phases))
     # Something always fits: single blocks of a pointwise layer.
-    _, choice, blocked = min(found, key=lambda found: found[0])
-    if config.engine == "trident":
-        parts = _parts(config, blocked, choice, mode)
+    _, choice, blocked, placed, view, phases = min(found, key=lambda found: found[0])
+    if placed is not None:
+        blocked = gather_places.arrange(blocked, placed, mode, config.acts)
+    if config.scheduled:
+        made = parts.make_parts(config, blocked, view, choice, mode)
     else:
-        parts = jobs.make_parts(config, blocked, choice, mode, allocation, density)
+        made = jobs.make_parts(config, blocked, choice, mode, allocation, density)
+    if phases > 1:  # the dense schedule has none
+        made = tuple(replace(part, dense=np.full_like(part.dense, w[0].size)) for part in made)
     return ConvPlan(
-        name, config, w, stride, padding, dilation, groups, mode, bool(activation_skip), blocked.blocking, parts
-    )
+        name, config, w, stride, padding, dilation, groups, mode, bool(activation_skip), blocked.blocking, made,
+        placed, phases,
+    )  # fmt: skip
+
+
+def _blockings(config: Config, w: np.ndarray, stride: tuple[int, int], dilation: tuple[int, int], mode: str):
+    """Ways to lay out a layer: (blocking, phases, channels of a block).
+
+    On gather a block may have fewer channels than places, where each of them is to have copies.
+    """
+    for blocking in BLOCKINGS:
+        if config.engine != "gather" or blocking != "packed" or mode != "combined":
+            yield blocking, 1, config.acts
+            continue
+        depthwise = w.shape[1] == 1 and dilation[1] == 1
+        for phases in PHASES if depthwise else PHASES[:1]:
+            if phases == 1 or phases % stride[1] == 0:
+                for copies in gather_places.PACKED_COPIES:
+                    if phases * copies <= config.acts // 2:
+                        yield blocking, phases, config.acts // copies
+
+
+def _options(config, blocked: Blocked, view: View, groups: int, channels: int, mode: str, density: float):
+    """Ways to compute a layer with one blocking: (modelled cycles, how it is cut, ``ConvPlan.placed``)."""
+    if config.engine == "zena":
+        choice, cycles = jobs.choose_passes(config, blocked, view, mode, density)
+        yield cycles, choice, None
+    elif config.engine == "trident":
+        choice, cycles = parts.choose_pieces(config, blocked, view)
+        yield cycles, choice, None
+    else:
+        if blocked.blocking == "packed":
+            copies = config.acts // blocked.weights.shape[5]
+            ways = [gather_places.place_packed(blocked.blocks, config.acts, groups * channels, copies)]
+        else:
+            load = gather_places.loads(blocked, groups)
+            shares = gather_places.COPIES if mode == "combined" else (0.0,)
+            ways = [gather_places.place(load, config.acts, mode, share) for share in shares]
+        few = gather_places.sample(blocked)
+        for placed in ways:
+            arranged = gather_places.arrange(few, placed, mode, config.acts)
+            choice, cycles = parts.choose_pieces(config, arranged, view, len(blocked.filters))
+            yield cycles, choice, placed
 
 
 def clipped(w: np.ndarray, threshold: int) -> np.ndarray:
     """Kang's equation 1: outliers within ``threshold`` of the non-outlier range become its nearest end."""
     w = np.where((w >= NON_OUTLIER_MIN - threshold) & (w < NON_OUTLIER_MIN), NON_OUTLIER_MIN, w)
     return np.where((w > NON_OUTLIER_MAX) & (w <= NON_OUTLIER_MAX + threshold), NON_OUTLIER_MAX, w).astype(np.int8)
-
-
-def _cut(blocked: Blocked, pieces: int) -> list[tuple[int, int]]:
-    bounds = np.linspace(0, blocked.blocks, pieces + 1).astype(int).tolist()
-    return [(a, b) for a, b in pairwise(bounds) if b > a]
-
-
-def _choose_pieces(config: Config, blocked: Blocked, view: View) -> tuple[int, float]:
-    """Into how many parts to cut the channel blocks, and the modelled cycles; 0 parts: it does not fit at all."""
-    w = blocked.weights
-    lanes = config.lanes
-    nonzero = w != 0
-    outlier = nonzero & ((w < NON_OUTLIER_MIN) | (w > NON_OUTLIER_MAX))
-    # Per filter group and block: steps of the fullest filter were the schedule perfect, and the window's limit.
-    load = (nonzero.sum((2, 3, 5)) + outlier.sum((2, 3, 5))) / (2 * lanes)  # (E, M, B)
-    columns = nonzero.any(5).any(1).sum((1, 2)) / config.window  # (E, B)
-    taps = blocked.kernel[0] * blocked.kernel[1]
-    best, best_cycles = 0, np.inf
-    for pieces in _piece_counts(blocked.blocks) if taps <= config.steps else ():
-        cycles = 0.0
-        for first, end in _cut(blocked, pieces):
-            inside = _inside(blocked, first, end)
-            runs = inside.any(1)
-            steps = np.maximum((load * inside[:, None]).sum(2).max(1) * 1.2, (columns * inside).sum(1))[runs]
-            layout = _layout(config, blocked, inside, first, end)
-            if layout is None:
-                break
-            cycles += choose_tile(config, view, layout, np.maximum(steps, 1), 0).cycles
-        else:
-            cycles *= 1 + _PART_COST * (pieces - 1)
-            if cycles < best_cycles:
-                best, best_cycles = pieces, cycles
-            elif pieces >= 4 * best:
-                break
-    return best, best_cycles
-
-
-def _inside(blocked: Blocked, first: int, end: int) -> np.ndarray:
-    """bool (E, B): blocks of each filter group that lie in a part."""
-    return blocked.needed & (blocked.place >= first) & (blocked.place < end)
-
-
-def _layout(config: Config, blocked: Blocked, inside: np.ndarray, first: int, end: int) -> Layout | None:
-    return choose_layout(config, end - first, int(inside.sum(1).max()), blocked.kernel, blocked.dilation)
-
-
-def _piece_counts(blocks: int) -> list[int]:
-    """1, 2, 3, 4, 6, 8, 12 ... and one block each."""
-    counts = {n for power in range(blocks.bit_length()) for n in (1 << power, 3 << power) if n < blocks}
-    return sorted(counts | {blocks})
-
-
-def _parts(config: Config, blocked: Blocked, pieces: int, mode: str) -> tuple[Part, ...]:
-    """Schedule the layer in at least ``pieces`` parts, more where a run has too many steps."""
-    for count in _piece_counts(blocked.blocks):
-        if count < pieces:
-            continue
-        parts = []
-        for first, end in _cut(blocked, count):
-            part = _part(config, blocked, first, end, mode)
-            if part is None:
-                break
-            parts.append(part)
-        else:
-            return tuple(parts)
-    raise AssertionError("the columns of one block always fit the steps of a run: _choose_pieces has seen to that")
-
-
-def _part(config: Config, blocked: Blocked, first: int, end: int, mode: str) -> Part | None:
-    """Schedule blocks ``first`` to ``end``; None if that takes more steps or columns than the build has."""
-    inside = _inside(blocked, first, end)
-    runs = np.flatnonzero(inside.any(1))
-    used = np.flatnonzero(inside.any(0))
-    rows, columns = blocked.kernel
-    layout = _layout(config, blocked, inside, first, end)
-    if layout is None:
-        return None
-    w = blocked.weights[runs][:, :, :, :, used]  # (E, M, R, S, B, L)
-    inside, place = inside[np.ix_(runs, used)], blocked.place[np.ix_(runs, used)]
-    w = np.where(inside[:, None, None, None, :, None], w, np.int8(0))
-    tap = np.arange(rows * columns)[:, None] * layout.blocks
-    ids = np.where(inside[:, None], tap + (place - first)[:, None], -1).reshape(len(runs), -1)
-    bank = layout.offsets(blocked.kernel, blocked.dilation, layout.residue) % config.banks
-    found = schedule(w.reshape(len(runs), config.filters, -1, config.lanes), ids, bank, config, mode)
-    if found.steps.max() > config.steps:
-        return None
-    nonzero = np.count_nonzero(w, axis=(1, 2, 3, 4, 5))
-    outliers = np.count_nonzero((w < NON_OUTLIER_MIN) | (w > NON_OUTLIER_MAX), axis=(1, 2, 3, 4, 5))
-    return Part(
-        first,
-        layout,
-        blocked.filters[runs],
-        found.steps,
-        np.count_nonzero(ids >= 0, axis=1).astype(np.int32),
-        (nonzero + outliers) / (2.0 * config.lanes * config.filters),
-        found.slots,
-        pack(found, config),
-    )
 
 
 def _out_size(w, stride, padding, dilation, shape: tuple[int, int]) -> tuple[int, int]:

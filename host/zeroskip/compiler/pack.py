@@ -7,9 +7,9 @@ are added there (``runtime/stream.py``).
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from ..hardware.config import Config
+from ..jit import njit
 from .schedule import Schedule
 
 

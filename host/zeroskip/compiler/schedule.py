@@ -17,11 +17,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit, prange
 
 from ..errors import InputError
 from ..hardware.config import Config
 from ..hardware.window import candidates
+from ..jit import njit, prange
 from .columns import DUMMY, arrange
 
 MODES = ("dense", "zero_skip", "combined")
@@ -199,7 +199,7 @@ def _place(value, choice, lane, mode, state, weight, pair, select0):
         pair[lane] = 1
         state[lane] = _SINGLE if mode == 2 else _FULL
     else:
-        weight[lane] = value & 255
+        weight[lane] = int(value) & 255
         state[lane] = _FULL
 
 

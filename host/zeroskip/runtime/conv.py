@@ -9,13 +9,14 @@ from ..hardware.packets import FORMAT_S16, FORMAT_U8
 from . import glue, stream, zena_stream
 from .bounds import intersections, multiplications
 from .hostops import Finish, Quant
+from .image import column_image, pixel_map
+from .phases import join
 from .program import ConvPlan, blocks_of
-from .tiling import View
 
 _PROGRAM_BEATS = 1 << 22
 """A batch is run in shares whose programs take at most this many beats each (but at least one image)."""
 
-STREAMS = {"trident": stream, "zena": zena_stream}
+STREAMS = {"trident": stream, "gather": stream, "zena": zena_stream}
 """Engine -> the module that makes its packet streams and reads its sums."""
 
 
@@ -77,7 +78,8 @@ def _check_device(device, plan: ConvPlan) -> None:
 def _run(device, plan: ConvPlan, x: np.ndarray, act_format: int, zero_point: int, finish: Finish | None = None):
     """Sums, or with ``finish`` results, and counters.  x: int16 without zero point, or uint8 with it."""
     dtype = np.int32 if finish is None else finish.quant.dtype
-    found = np.zeros((len(x), plan.weights.shape[0], *plan.output_size(*x.shape[2:])), dtype)
+    rows, out_width = plan.output_size(*x.shape[2:])
+    found = np.zeros((len(x), len(plan.weights) * plan.outputs, rows, -(-out_width // plan.outputs)), dtype)
     counters, engine = None, STREAMS[plan.config.engine]
     compress = getattr(device, "compress", False)
     options, execute = {}, {}
@@ -98,7 +100,7 @@ def _run(device, plan: ConvPlan, x: np.ndarray, act_format: int, zero_point: int
                 counters = counted if counters is None else counters + counted
                 outs.append(out)
             _add(found[first : first + share], program, engine.collect(plan.config, program, outs, **options))
-    return found, counters
+    return found if plan.phases == 1 else join(found, plan.outputs, out_width), counters
 
 
 def check_input(plan: ConvPlan, x: np.ndarray) -> tuple[int, int]:
@@ -148,8 +150,8 @@ def bounds(plan: ConvPlan, x: np.ndarray, quant: Quant) -> dict[str, float]:
         x: q (N, C, H, W) of type ``quant.dtype``, as :func:`run_layer` takes it.
 
     Returns:
-        ``ideal_cycles``: trident: as :func:`expected`; zena: the intersection bound, products of non-zero weights and
-        non-zero activations over the PEs.  ``dense_cycles``: trident: as :func:`expected`; zena: all products.
+        ``ideal_cycles``: as :func:`expected`; zena: the intersection bound, products of non-zero weights and
+        non-zero activations over the PEs.  ``dense_cycles``: as :func:`expected`; zena: all products.
     """
     if plan.config.engine == "zena":
         pes = plan.config.macs
@@ -161,7 +163,7 @@ def bounds(plan: ConvPlan, x: np.ndarray, quant: Quant) -> dict[str, float]:
 
 
 def expected(plan: ConvPlan, images: int, height: int, width: int, act_format: int = FORMAT_U8) -> dict[str, float]:
-    """What a batch of maps takes on trident, without running it.
+    """What a batch of maps takes on trident or gather, without running it.
 
     Returns:
         ``step_cycles``: steps times pixels without activation skip; ``dense_cycles``: the same for the dense
@@ -187,7 +189,7 @@ def programs(plan: ConvPlan, shape: tuple[int, ...], act_format: int, finish: bo
     if key not in plan._programs:
         images, _, height, width = shape
         view = plan.view(images, height, width)
-        pixels, count = _pixel_map(plan, view, images, height, width)
+        pixels, count = pixel_map(plan, view, images, height, width)
         blocks = sum(blocks_of(plan))
         engine = STREAMS[plan.config.engine]
         options = {"finish": True} if finish else {}
@@ -200,67 +202,6 @@ def programs(plan: ConvPlan, shape: tuple[int, ...], act_format: int, finish: bo
             plan._programs.pop(next(iter(plan._programs)))
         plan._programs[key] = built
     return plan._programs[key]
-
-
-def column_image(plan: ConvPlan, x: np.ndarray, act_format: int, zero_point: int) -> np.ndarray:
-    """The input as stream beats: uint64 ((pixels + 1) * blocks, beats of a column); the last pixel is zero.
-
-    x: int16 without its zero point, or uint8 with ``zero_point`` in it.
-    """
-    config, groups = plan.config, blocks_of(plan)
-    act_format = FORMAT_S16 if config.engine == "zena" else act_format
-    inside = zero_point if x.dtype == np.uint8 else 0
-    if plan.blocking == "folded":
-        x = _fold(plan, x, inside)
-    images, channels, height, width = x.shape
-    count, lanes = images * height * width, config.lanes
-    dtype, beats = np.dtype(np.int16 if act_format else np.uint8), config.column_beats(act_format)
-    filled = np.full((count + 1, len(groups), groups[0] * lanes), zero_point, dtype)
-    inner = filled[:-1].reshape(images, height, width, len(groups), -1)[..., : channels // len(groups)]
-    values = x.reshape(images, len(groups), -1, height, width).transpose(0, 3, 4, 1, 2)
-    np.add(values, zero_point - inside, out=inner, casting="unsafe")
-    columns = filled.reshape(-1, lanes)
-    if lanes * dtype.itemsize < beats * 8:
-        padded = np.zeros((len(columns), beats * 8 // dtype.itemsize), dtype)
-        padded[:, :lanes] = columns
-        columns = padded
-    return columns.view(np.uint64)
-
-
-def _fold(plan: ConvPlan, x: np.ndarray, zero: int) -> np.ndarray:
-    """im2col: (N, C, H, W) to (N, C * R * S, OH, OW), channel slowest; padded with ``zero``."""
-    top, left, bottom, right = plan.padding
-    rows, columns = plan.output_size(*x.shape[2:])
-    taps = plan.weights.shape[2:]
-    x = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=zero)
-    n, c, h, w = x.strides
-    view = np.lib.stride_tricks.as_strided(
-        x,
-        (*x.shape[:2], *taps, rows, columns),
-        (n, c, h * plan.dilation[0], w * plan.dilation[1], h * plan.stride[0], w * plan.stride[1]),
-        writeable=False,
-    )
-    return view.reshape(x.shape[0], -1, rows, columns)
-
-
-def _pixel_map(plan: ConvPlan, view: View, images: int, height: int, width: int) -> tuple[np.ndarray, int]:
-    """Input pixel at every place of the engine's padded maps, int32, and the number of input pixels."""
-    if plan.blocking == "folded":
-        return np.arange(view.out_width, dtype=np.int32).reshape(1, 1, -1), view.out_width
-    axes = []
-    out_size, kernel = plan.output_size(height, width), plan.weights.shape[2:]
-    for length, out, taps, stride, dilation, pad in zip(
-        (height, width), out_size, kernel, plan.stride, plan.dilation, plan.padding[:2], strict=True
-    ):
-        # Without a neighbourhood along an axis only the pixels its stride hits are needed.
-        place = np.arange(out) * stride if taps == 1 else np.arange((out - 1) * stride + (taps - 1) * dilation + 1)
-        axes.append((place - pad, (place >= pad) & (place < pad + length)))
-    (y, y_inside), (x, x_inside) = axes
-    image = np.arange(images)[:, None, None] * (height * width)
-    pixels = np.where(y_inside[:, None] & x_inside, image + y[:, None] * width + x, images * height * width)
-    if view.kernel == (1, 1):
-        pixels = pixels.reshape(1, 1, -1)
-    return pixels.astype(np.int32), images * height * width
 
 
 def _share(plan: ConvPlan, shape: tuple[int, ...], act_format: int) -> int:

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..hardware.packets import FINISH_FILTER_0, FINISH_FILTER_1, FINISH_HEADER, GROUP, KIND_FINISH, encode
 from .hostops import Finish
-from .program import ConvPlan, Part
+from .parts import Part
+from .program import ConvPlan
 from .zero_groups import decompress, most_beats
 
 _FILTER = {field.name: field for field in (*FINISH_FILTER_0, *FINISH_FILTER_1)}

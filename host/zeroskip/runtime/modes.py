@@ -8,10 +8,12 @@ from ..hardware.config import Config
 MODES = {
     "trident": ("dense", "zero_skip", "combined"),
     "zena": ("dense", "WZ", "AZ", "WAZ", "WAZ+KA"),
+    "gather": ("dense", "zero_skip", "combined"),
 }
 """Engine -> its modes.
 
-* trident: nothing (DaDianNao); zero weights (Bit-Tactical); these, and two non-outliers in a cycle (Kang et al.).
+* trident, gather: nothing (DaDianNao); zero weights (Bit-Tactical); these, and two non-outliers in a cycle (Kang et
+  al.).
 * zena: nothing; zero weights (as Cambricon-X); zero activations (as Cnvlutin); both; both, with kernel allocation.
 """
 

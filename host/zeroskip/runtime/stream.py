@@ -1,4 +1,4 @@
-"""Programs of the trident engine: the packet streams of one part of a layer, for maps of one size.
+"""Programs of the trident and gather engines: the packet streams of one part of a layer, for maps of one size.
 
 Everything but the activations is the same for every run of a layer, so a stream is built once as a
 template; a run copies it and fills in the activations with one indexed assignment.  Where two tiles fit
@@ -14,11 +14,14 @@ from itertools import pairwise
 import numpy as np
 
 from ..errors import InputError
-from ..hardware.config import Config
 from ..hardware.packets import ACT_HEADER, KIND_ACT, KIND_RUN, RUN_HEADER_0, RUN_HEADER_1, Field
 from . import glue
 from .hostops import Finish
-from .program import ConvPlan, Part
+from .parts import GatherPart, Part
+from .program import ConvPlan
+from .records import Records, records
+from .sums import collect as collect  # part of what every engine's stream module offers
+from .sums import runs_of
 from .tiling import DMA_LIMIT, Tile, View, choose_tile
 from .zero_groups import compress as compress_acts
 
@@ -58,7 +61,7 @@ class Transfer:
 class Program:
     """All transfers of a part for one batch of maps."""
 
-    part: Part
+    part: Part | GatherPart
     view: View
     tile: Tile
     transfers: tuple[Transfer, ...]
@@ -69,21 +72,22 @@ class Program:
         return self.tile.groups * self.tile.height * self.tile.width
 
 
-def tile_of(plan: ConvPlan, part: Part, view: View, act_format: int) -> Tile:
+def tile_of(plan: ConvPlan, part: Part | GatherPart, view: View, act_format: int) -> Tile:
     """The tile size of a part for maps of one size."""
-    return choose_tile(plan.config, view, part.layout, part.steps, act_format)
+    near = part.near if isinstance(part, GatherPart) else None
+    return choose_tile(plan.config, view, part.layout, part.steps, act_format, near)
 
 
-def stream_beats(plan: ConvPlan, part: Part, tile: Tile, act_format: int) -> int:
+def stream_beats(plan: ConvPlan, part: Part | GatherPart, tile: Tile, act_format: int) -> int:
     """Input beats of a part's program, nearly."""
     config = plan.config
     columns = tile.size * config.wgs * config.column_beats(act_format)
-    return tile.groups * (columns + part.words.size + 3 * len(part.steps))
+    return tile.groups * int(columns + part.beats(config, tile.pitch).sum() + 3 * len(part.steps))
 
 
 def build(
     plan: ConvPlan,
-    part: Part,
+    part: Part | GatherPart,
     view: View,
     tile: Tile,
     pixels: np.ndarray,
@@ -104,30 +108,17 @@ def build(
         InputError: a tile exceeds what one DMA transfer can move.
     """
     config = plan.config
-    words = _with_offsets(config, part, part.layout.offsets(view.kernel, view.dilation, tile.pitch))
+    steps = records(config, part, part.layout.offsets(view.kernel, view.dilation, tile.pitch))
     source = sources(part, view, tile, pixels, image)
     lead = glue.packet_beats(config.filters) if finish else 0
     transfers = tuple(
-        _transfer(plan, part, view, tile, words, source, groups, runs, act_format, lead)
-        for groups, runs in _spans(plan, part, tile, act_format, lead)
+        _transfer(plan, part, view, tile, steps, source, groups, runs, act_format, lead)
+        for groups, runs in _spans(plan, steps, tile, act_format, lead)
     )
     return Program(part, view, tile, transfers)
 
 
-def _with_offsets(config: Config, part: Part, offsets: np.ndarray) -> np.ndarray:
-    """Step records with their column offsets filled in."""
-    words = part.words.copy()
-    for slot in range(config.window):
-        column = part.slots[:, slot]
-        offset = np.where(column < 0, 0, offsets[column] % config.columns).astype(np.uint64)
-        word, shift = divmod(slot * config.slot_w, 64)
-        words[:, word] |= offset << np.uint64(shift)
-        if shift + config.column_w > 64:
-            words[:, word + 1] |= offset >> np.uint64(64 - shift)
-    return words
-
-
-def sources(part: Part, view: View, tile: Tile, pixels: np.ndarray, image: tuple[int, int]) -> np.ndarray:
+def sources(part: Part | GatherPart, view: View, tile: Tile, pixels: np.ndarray, image: tuple[int, int]) -> np.ndarray:
     """Input column at every address of every rectangle: int32 (rectangles, tile.size)."""
     zero, blocks = image
     stride, extent, layout = view.stride, view.extent, part.layout
@@ -148,13 +139,13 @@ def sources(part: Part, view: View, tile: Tile, pixels: np.ndarray, image: tuple
     return rows.reshape(len(found), -1)[:, : tile.size]
 
 
-def _spans(plan: ConvPlan, part: Part, tile: Tile, act_format: int, lead: int):
+def _spans(plan: ConvPlan, steps: Records, tile: Tile, act_format: int, lead: int):
     """Cut a program into transfers: (tile groups, runs), each (first, end)."""
     config = plan.config
     wgs = config.wgs if tile.groups > 1 else tile.last_wgs
     columns = tile.size * wgs * config.column_beats(act_format)
     # With the headers, also of the ACT packet that may follow.
-    runs = lead + 3 + part.steps.astype(np.int64) * config.step_beats
+    runs = lead + 3 + steps.beats
     sums = tile.height * tile.width * -(-wgs * config.filters // 2)
     at_once = min(tile.groups, _BEATS // (columns + int(runs.sum()) + 1), _BEATS // (sums * len(runs)))
     if at_once:
@@ -170,12 +161,12 @@ def _spans(plan: ConvPlan, part: Part, tile: Tile, act_format: int, lead: int):
     raise InputError(f"layer {plan.name!r}: one tile exceeds a DMA transfer of {DMA_LIMIT} bytes")
 
 
-def _transfer(plan, part, view, tile, words, source, groups, runs, act_format, lead) -> Transfer:
+def _transfer(plan, part, view, tile, records, source, groups, runs, act_format, lead) -> Transfer:
     config = plan.config
     beats = config.column_beats(act_format)
     steps = part.steps[runs[0] : runs[1]].astype(np.int64)
-    step0 = int(part.steps[: runs[0]].sum())
-    payload = words[step0 : step0 + steps.sum()].ravel()
+    sent, near = records.beats[runs[0] : runs[1]], records.near[runs[0] : runs[1]]
+    payload = records.words[int(records.beats[: runs[0]].sum()) :][: int(sent.sum())]
     wgs = np.full(groups[1] - groups[0], config.wgs, np.int64)
     if groups[1] == tile.groups:
         wgs[-1] = tile.last_wgs
@@ -192,7 +183,7 @@ def _transfer(plan, part, view, tile, words, source, groups, runs, act_format, l
 
     # Where everything stands: ACT, then for every tile group and run: [FINISH], RUN, [ACT].
     length = np.zeros((len(wgs), len(steps), 2), np.int64)
-    length[:, :, 0] = lead + 2 + steps * config.step_beats
+    length[:, :, 0] = lead + 2 + sent
     length[:-1, :, 1] = (follow > 0) * (1 + follow * wgs[1:, None] * beats)
     first_beats = 1 + tile.size * wgs[0] * beats
     at = (first_beats + np.cumsum(length) - length.ravel()).reshape(length.shape)
@@ -202,15 +193,15 @@ def _transfer(plan, part, view, tile, words, source, groups, runs, act_format, l
     last = np.zeros(run_at.shape, np.int64)
     last[-1, -1] = 1
     stream[run_at] = header(
-        RUN_HEADER_0, kind=KIND_RUN, page=page[:, None], skip=int(plan.activation_skip), last=last,
+        RUN_HEADER_0, kind=KIND_RUN, page=page[:, None], skip=int(plan.activation_skip), last=last, near=near,
         wgs=wgs[:, None], steps=steps, base=base[:, None],
     )  # fmt: skip
     dx, dy = view.stride[1] * part.layout.step, view.stride[0] * tile.pitch
     stream[run_at + 1] = header(
         RUN_HEADER_1, nx=tile.width, ny=tile.height, dx=dx % config.columns, dy=dy % config.columns
     )
-    run = np.repeat(np.arange(len(steps)), steps * config.step_beats)
-    within = np.arange(len(payload)) - ((np.cumsum(steps) - steps) * config.step_beats)[run]
+    run = np.repeat(np.arange(len(steps)), sent)
+    within = np.arange(len(payload)) - (np.cumsum(sent) - sent)[run]
     stream[run_at[:, run] + (2 + within)] = payload
 
     stream[0] = _actheader(page[0], act_format, wgs[0], base[0], tile.size)
@@ -293,60 +284,7 @@ def transfers(
             words[transfer.finish[:, :, None] + np.arange(lead.shape[1])] = lead[slice(*transfer.runs)]
             size = np.dtype(finish.quant.dtype).itemsize
             out_beats = sum(
-                runs * glue.run_beats(values, size, compress) for runs, values in _runs(plan.config, program, transfer)
+                runs * glue.run_beats(values, size, compress)
+                for runs, values in runs_of(plan.config, program, transfer)
             )
         yield compress_acts(plan.config, words, transfer.headers) if compress else words, out_beats
-
-
-def collect(
-    config: Config, program: Program, outs: list[np.ndarray], finish: Finish | None = None, compress: bool = False
-) -> np.ndarray:
-    """All transfers' sums (int32) or results (``finish``'s type) by rectangle: (rectangles, E * M, height, width)."""
-    rectangles = []
-    for transfer, out in zip(program.transfers, outs, strict=True):
-        runs = _runs(config, program, transfer)
-        found = _sums(config, program, out, runs) if finish is None else glue.results(out, runs, finish, compress)
-        rectangles.append(_rectangles(config, program, transfer, found))
-    if program.transfers[0].runs == (0, len(program.part.steps)):
-        joined = np.concatenate(rectangles)
-    else:  # a tile group's runs are spread over several transfers
-        pieces = len(rectangles) // program.tile.groups
-        joined = np.concatenate(
-            [np.concatenate(rectangles[at : at + pieces], axis=1) for at in range(0, len(rectangles), pieces)]
-        )
-    return joined.reshape(len(joined), -1, *joined.shape[3:])
-
-
-def _shares(config: Config, transfer: Transfer) -> tuple[tuple[int, int], tuple[int, int]]:
-    """(tile groups, work groups in use) of the full tile groups, and of the last one where it is not full."""
-    groups = transfer.groups[1] - transfer.groups[0]
-    full = groups if transfer.last_wgs == config.wgs else groups - 1
-    return (full, config.wgs), (groups - full, transfer.last_wgs)
-
-
-def _runs(config: Config, program: Program, transfer: Transfer) -> list[tuple[int, int]]:
-    """(runs, sums of each) in the order of the stream."""
-    runs, pixels = transfer.runs[1] - transfer.runs[0], program.tile.height * program.tile.width
-    return [(count * runs, pixels * wgs * config.filters) for count, wgs in _shares(config, transfer)]
-
-
-def _sums(config: Config, program: Program, out: np.ndarray, runs: list[tuple[int, int]]) -> list[np.ndarray]:
-    """The sums of a transfer, for every entry of ``runs`` int32 (runs, sums of each)."""
-    pixels, found, at = program.tile.height * program.tile.width, [], 0
-    for count, values in runs:
-        each = values // pixels
-        size = count * pixels * -(-each // 2)
-        sums = out[at : at + size].view(np.int32).reshape(count * pixels, 2 * -(-each // 2))[:, :each]
-        found.append(sums.reshape(count, values))
-        at += size
-    return found
-
-
-def _rectangles(config: Config, program: Program, transfer: Transfer, found: list[np.ndarray]) -> np.ndarray:
-    """A transfer's sums or results by rectangle: (rectangles, runs, M, height, width)."""
-    tile, filters, runs = program.tile, config.filters, transfer.runs[1] - transfer.runs[0]
-    shaped = []
-    for (count, wgs), values in zip(_shares(config, transfer), found, strict=True):
-        values = values.reshape(count, runs, tile.height, tile.width, wgs, filters).transpose(0, 4, 1, 5, 2, 3)
-        shaped.append(values.reshape(count * wgs, runs, filters, tile.height, tile.width))
-    return np.concatenate(shaped)

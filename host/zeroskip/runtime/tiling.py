@@ -167,14 +167,17 @@ def best_tile(
     )  # fmt: skip
 
 
-def choose_tile(config: Config, view: View, layout: Layout, steps: np.ndarray, act_format: int) -> Tile:
-    """The tile size with the fewest modelled cycles of the trident engine.
+def choose_tile(
+    config: Config, view: View, layout: Layout, steps: np.ndarray, act_format: int, near: np.ndarray | None = None
+) -> Tile:
+    """The tile size with the fewest modelled cycles of an engine that replays schedule steps.
 
     Args:
         config: the build.
         view, layout: the layer and its columns.
         steps: int or float (E,), steps of each run.
         act_format: 0 for bytes, 1 for 16-bit activations.
+        near: gather: int (E,), the largest pitch with which a run has the near format; None: none has.
 
     Raises:
         InputError: not even one output pixel fits.
@@ -189,7 +192,13 @@ def choose_tile(config: Config, view: View, layout: Layout, steps: np.ndarray, a
     below = np.searchsorted(ascending, drain * RATE)
     total = np.concatenate([[0.0], np.cumsum(ascending)])
     compute = pixels * (total[-1] - total[below] + below * drain * RATE)
-    schedules = (steps.sum() * config.step_beats + 2 * runs) * RATE
+    beats = steps.sum() * config.step_beats + 2 * runs
+    if near is not None:
+        order = np.argsort(near, kind="stable")
+        shorter = np.append(np.cumsum(steps[order][::-1])[::-1], 0)  # steps of the runs from here on
+        far = np.searchsorted(near[order], layout.pitch(found.in_width))
+        beats = beats - shorter[far] * (config.step_beats - config.near_beats)
+    schedules = beats * RATE
     load = found.size * wgs * config.column_beats(act_format) * RATE
     overlapped = load + np.maximum(compute, schedules + load) * (groups - 1) + np.maximum(compute, schedules)
     alternating = (load + np.maximum(compute, schedules)) * groups

@@ -14,16 +14,16 @@ import numpy as np
 
 from ..errors import InputError
 from ..hardware.config import Config
-from ..hardware.packets import JOB_HEADER_0, JOB_HEADER_1, KIND_JOB, KIND_ZACT, ZACT_HEADER
+from ..hardware.packets import JOB_HEADER_0, JOB_HEADER_1, KIND_JOB, KIND_ZACT, MAX_UNSENT, NO_WAIT, ZACT_HEADER
 from .compress import LANES, lane_groups
 from .modes import skips
-from .program import FINAL, FIRST, ConvPlan, JobPart, blocks_of, present_channels
+from .program import ConvPlan, blocks_of, present_channels
 from .stream import header, sources
 from .tiling import DMA_LIMIT, Tile, View
+from .zena_part import FINAL, FIRST, JobPart
 from .zena_tiling import Load, choose_tile, doubled_sums
 
 _BEATS = DMA_LIMIT // 8
-_WAIT_NOT = 15  # JOB.undrained: no wait
 
 
 @dataclass(frozen=True)
@@ -56,23 +56,23 @@ class Program:
         return self.tile.groups * self.tile.height * self.tile.width
 
 
-def load_of(part: JobPart) -> Load:
+def load_of(config: Config, part: JobPart) -> Load:
     """What the part's jobs ask of the engine."""
     return Load(
         tiles=len(part.tiles),
         passes=int(part.turn[-1]) + 1,
         busy=float(part.busy[0]),
-        jobs=float(np.bincount(part.sub_wg).max()),
+        jobs=len(part.sub_wg) / config.sub_wgs if config.stealing else float(np.bincount(part.sub_wg).max()),
         beats=float(part.words.size + (2 + -(-part.chunks // 4)).sum()),
         finals=int(np.count_nonzero(part.flags & FINAL)),
-        rounds=part.rounds,
+        slots=part.slots,
         density=float(part.density[0]),
     )
 
 
 def tile_of(plan: ConvPlan, part: JobPart, view: View, act_format: int) -> Tile:
     """The tile size of a part for maps of one size."""
-    return choose_tile(plan.config, view, part.layout, load_of(part))
+    return choose_tile(plan.config, view, part.layout, load_of(plan.config, part))
 
 
 def stream_beats(plan: ConvPlan, part: JobPart, tile: Tile, act_format: int) -> int:
@@ -94,7 +94,7 @@ def build(
         InputError: a tile exceeds what one DMA transfer can move.
     """
     config = plan.config
-    doubled = bool(doubled_sums(config, part.rounds, tile.height * tile.width))
+    doubled = bool(doubled_sums(config, part.slots, tile.height * tile.width))
     jobs, length = _job_packets(plan, part, view, tile, doubled)
     follow = _follow(config, part, tile)
     at_once = min(
@@ -150,20 +150,23 @@ def _undrained(config: Config, part: JobPart, doubled: bool) -> np.ndarray:
     """How many final jobs of its sub-WG may still be unsent when a job starts that reuses their partial sums' place."""
     final = part.flags & FINAL != 0
     passes, jobs = int(part.turn[-1]) + 1, np.arange(len(final))
+    # With stealing, sub-WGs share their partial sums.
+    owners, owner = (1, np.zeros_like(part.sub_wg)) if config.stealing else (config.sub_wgs, part.sub_wg)
     # Final jobs of each pass and sub-WG; those before a job in its pass; the rank of the one with a slot.
-    mine = part.sub_wg == np.arange(config.sub_wgs)[:, None]  # (S, J)
-    count = np.zeros((passes, config.sub_wgs), np.int64)
-    np.add.at(count, (part.turn[final], part.sub_wg[final]), 1)
-    until = np.append(np.zeros((1, config.sub_wgs), np.int64), np.cumsum(count, axis=0), axis=0)
-    before = (np.cumsum(mine & final, axis=1) - (mine & final))[part.sub_wg, jobs] - until[part.turn, part.sub_wg]
-    rank = np.repeat(count[:, :, None], part.rounds, axis=2) - 1  # where a pass has no such slot: its last
-    rank[part.turn[final], part.sub_wg[final], part.slot[final]] = before[final]
+    mine = owner == np.arange(owners)[:, None]  # (S, J)
+    count = np.zeros((passes, owners), np.int64)
+    np.add.at(count, (part.turn[final], owner[final]), 1)
+    until = np.append(np.zeros((1, owners), np.int64), np.cumsum(count, axis=0), axis=0)
+    before = (np.cumsum(mine & final, axis=1) - (mine & final))[owner, jobs] - until[part.turn, owner]
+    rank = np.repeat(count[:, :, None], part.slots, axis=2) - 1  # where a pass has no such slot: its last
+    rank[part.turn[final], owner[final], part.slot[final]] = before[final]
     # The place was used last in the pass before, or the one before that; a tile group follows the other.
     last = (part.turn - (2 if doubled else 1)) % passes
-    allowed = count[last, part.sub_wg] - 1 - rank[last, part.sub_wg, part.slot] + before
+    allowed = count[last, owner] - 1 - rank[last, owner, part.slot] + before
     if doubled:
-        allowed += count[(part.turn - 1) % passes, part.sub_wg]
-    return np.where(part.flags & FIRST, np.minimum(allowed, _WAIT_NOT), _WAIT_NOT)
+        allowed += count[(part.turn - 1) % passes, owner]
+    allowed = np.where(allowed < MAX_UNSENT, np.minimum(allowed, NO_WAIT - 1), NO_WAIT)
+    return np.where(part.flags & FIRST, allowed, NO_WAIT)
 
 
 def _follow(config: Config, part: JobPart, tile: Tile) -> np.ndarray:
@@ -228,7 +231,7 @@ def _transfer(plan, program, values, present, blocks, first, end) -> tuple[np.nd
     last[-1, -1] = 1
     slot = np.broadcast_to(part.slot, sequence.shape)
     if program.doubled:
-        slot = slot + (np.arange(groups)[:, None] * (part.turn[-1] + 1) + part.turn) % 2 * part.rounds
+        slot = slot + (np.arange(groups)[:, None] * (part.turn[-1] + 1) + part.turn) % 2 * part.slots
     # What is the same for all groups is already there.
     stream[at[:, :, 0]] |= header(
         JOB_HEADER_0, kind=0, page=page, first=0, last=last, final=0, wgs=wgs[:, None], chunks=0, sub_wg=0, relu=0,

@@ -18,6 +18,10 @@ _IMBALANCE = 0.3
 """Work groups wait for the slowest: by this share over the square root of a tile's pixels."""
 
 
+_OVERLAP = 0.2
+"""Share of the cycles of loading that do not hide behind computing, or the other way round, where both are as long."""
+
+
 @dataclass(frozen=True)
 class Load:
     """What a part's jobs ask of the engine, per tile.
@@ -25,11 +29,11 @@ class Load:
     Attributes:
         tiles: channel tiles, of all passes.
         passes: passes.
-        busy: cycles of a pixel of the sub-WG with most to do.
+        busy: cycles of a pixel of the sub-WG with most to do; with stealing, of all in the mean.
         jobs: jobs of that sub-WG.
         beats: of all kernel data and job headers.
         finals: final jobs of all sub-WGs.
-        rounds: slots of partial sums of a pass.
+        slots: of partial sums of a pass.
         density: share of the activations that travel: non-zeros, or 1.
     """
 
@@ -39,7 +43,7 @@ class Load:
     jobs: float
     beats: float
     finals: int
-    rounds: int
+    slots: int
     density: float
 
 
@@ -56,18 +60,23 @@ def choose_tile(config: Config, view: View, layout: Layout, load: Load) -> Tile:
     acts = load.tiles * (1 + found.size * -(-found.wgs // 4) * column_beats) * RATE
     kernels = load.beats * RATE
     sums = load.finals * found.pixels * config.sub_filters * -(-found.wgs // 2)
-    sending = load.finals * found.pixels * config.sub_filters * np.maximum(-(-found.wgs // 2) * RATE, MIN_CHUNKS)
+    # The drain reads in every fifth cycle, or the one after, if the beats have left by then.
+    turns = np.ceil(-(-found.wgs // 2) * RATE / MIN_CHUNKS)
+    sending = load.finals * found.pixels * config.sub_filters * turns * MIN_CHUNKS
     # With room for two passes' sums, one's are sent while the next one computes.  Else the next begins as they leave:
-    # sending overlaps with about the last channel tile and the first one.  The drain reads every MIN_CHUNKS cycles.
+    # sending overlaps with about the last channel tile and the first one.
     pause = np.maximum(sending - 2 * load.passes / load.tiles * compute, 0)
-    pause = np.where(doubled_sums(config, load.rounds, found.pixels), 0, pause)
-    compute = np.maximum(compute + pause, sending)
-    cycles = np.where(found.double, np.maximum(compute, acts + kernels), acts + np.maximum(compute, kernels))
+    pause = np.where(doubled_sums(config, load.slots, found.pixels), 0, pause)
+    compute = np.maximum(compute, sending - pause)
+    alone = np.where(found.double, 0, acts)
+    loading = acts + kernels - alone
+    low, high = np.minimum(compute, loading), np.maximum(compute, loading)
+    cycles = alone + high + _OVERLAP * low * (low / high) ** 2 + pause
     cycles = cycles * found.groups + sending / load.passes
-    legal = (load.rounds * found.pixels <= config.psums) & (sums * 8 <= DMA_LIMIT)
+    legal = (load.slots * found.pixels <= config.job_psums) & (sums * 8 <= DMA_LIMIT)
     return best_tile(config, layout, found, legal, cycles, (acts + kernels) * found.groups)
 
 
-def doubled_sums(config: Config, rounds: int, pixels):
+def doubled_sums(config: Config, slots: int, pixels):
     """Whether the PEs hold the partial sums of two passes."""
-    return 2 * rounds * pixels <= config.psums
+    return 2 * slots * pixels <= config.job_psums

@@ -1,0 +1,341 @@
+"""Writes docs/results/gather.md: what the gather engine reaches, beside trident and zena.
+
+    python host/benchmarks/gather.py [--networks demo EfficientNet-Lite0 ...] [--output FILE]
+
+Cycles are those of the exact cycle model (``tests/rtl`` and ``tests/system`` hold it to the RTL), resources those that
+``make synth-update`` has committed.  Networks that are not installed are left out (``make networks`` installs them).
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY / "tests" / "networks"))
+
+from layer import random_weights  # noqa: E402
+
+import zeroskip as zs  # noqa: E402
+import zoo  # noqa: E402
+from zeroskip.compiler import gather_places, gather_schedule  # noqa: E402
+from zeroskip.compiler.blocks import block  # noqa: E402
+from zeroskip.compiler.conv import compile_conv  # noqa: E402
+from zeroskip.compiler.network import reschedule  # noqa: E402
+from zeroskip.files import write_atomic  # noqa: E402
+from zeroskip.hardware.config import get_config  # noqa: E402
+from zeroskip.hardware.results import committed  # noqa: E402
+from zeroskip.runtime.conv import expected  # noqa: E402
+
+PAGE = REPOSITORY / "docs" / "results" / "gather.md"
+
+MIXES = ((34.2, 59.8, 6.0), (50, 40, 10), (80, 15, 5), (70, 29, 1))
+"""Percent of zeros, non-outliers, outliers.  The first is a published mean of VGG-16, the last a pruned network."""
+
+ENGINES = {"trident": "z2", "gather": "gather", "zena": "zena8"}
+ONE = dataclasses.replace(get_config("gather"), name="one", wgs=1)
+"""The same lanes and banks where sums leave, and activations arrive, 16 times faster than they are needed."""
+
+WEIGHTS = {"default": {}, "half pruned": {"prune": 0.5}}
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def mix_name(mix) -> str:
+    return " / ".join(f"{share:g}" for share in mix)
+
+
+# -- schedules -----------------------------------------------------------------------------------------
+def efficiency(shape: tuple[int, ...], mix, copies: float | None) -> float:
+    """Ideal steps over steps of filters ``shape`` (K, C, R, S); copies None: channels where they come, no copies."""
+    config = get_config("gather")
+    w = random_weights(np.random.default_rng(1), shape, mix[0] / 100, mix[1] / 100)
+    blocked = block(config.acts, 1, w, 1, (1, 1), "channels")
+    if copies is not None:
+        placed = gather_places.place(gather_places.loads(blocked, 1), config.acts, "combined", copies)
+        blocked = gather_places.arrange(blocked, placed, "combined", config.acts)
+    weights = blocked.weights.reshape(len(w), -1, config.acts)
+    columns = np.tile(np.arange(weights.shape[1], dtype=np.int32), (len(w), 1))
+    found = gather_schedule.schedule(weights, columns, weights != 0, config, "combined", close=False)
+    outliers = np.count_nonzero((w < -8) | (w > 7))
+    return (np.count_nonzero(w) + outliers) / (2 * config.lanes) / found.steps.sum()
+
+
+def schedules() -> str:
+    rows = []
+    for kernel in ((256, 3), (64, 3), (32, 3), (256, 1), (64, 1)):
+        for mix in MIXES:
+            shape = (96, kernel[0], kernel[1], kernel[1])
+            found = [efficiency(shape, mix, copies) for copies in (None, 0.5, 1.0)]
+            rows.append([f"{kernel[0]} × {kernel[1]} × {kernel[1]}", mix_name(mix), *map(percent, found)])
+    return table(["filter", "zero / non-outlier / outlier %", "no copies", "half copied", "all copied"], rows)
+
+
+def bytes_per_weight() -> str:
+    rows = []
+    for mix in MIXES:
+        w = random_weights(np.random.default_rng(2), (32, 1024, 1, 1), mix[0] / 100, mix[1] / 100)
+        trident, gather = (compile_conv(name, w, input_shape=(1, 1)) for name in ("z2", "gather"))
+        config = gather.config
+        near = sum(int(part.steps[part.near >= 0].sum()) for part in gather.parts) / gather.steps
+        sizes = [trident.steps * trident.config.step_beats, gather.steps * config.step_beats,
+                 gather.steps * config.near_beats]  # fmt: skip
+        rows.append([mix_name(mix), *(f"{8 * beats / w.size:.3f}" for beats in sizes), percent(near)])
+    head = ["zero / non-outlier / outlier %", "trident `z2`", "gather, far", "gather, near", "of the steps fit near"]
+    return table(head, rows)
+
+
+def vgg_seconds() -> str:
+    from schedule import VGG16
+
+    layers = [random_weights(np.random.default_rng(1), (k, c, 3, 3), 0.342, 0.598) for c, k, _ in VGG16]
+    words = []
+    for name in ("z2", "gather"):
+        compile_conv(name, layers[0])
+        start = time.process_time()
+        for w, (_, _, size) in zip(layers, VGG16, strict=True):
+            compile_conv(name, w, padding=(1, 1, 1, 1), input_shape=(size, size))
+        words.append(f"{time.process_time() - start:.1f} for `{name}`")
+    return f"Processor seconds to compile VGG-16's 14.7 M weights: {', '.join(words)}."
+
+
+# -- layers --------------------------------------------------------------------------------------------
+LAYERS = ((64, 64, 3, 32), (128, 128, 3, 16), (256, 256, 3, 14), (512, 512, 3, 7), (256, 256, 1, 14), (1024, 256, 1, 1))
+
+
+def layers() -> str:
+    rows = []
+    for channels, filters, kernel, size in LAYERS:
+        rng = np.random.default_rng(0)
+        w = random_weights(rng, (filters, channels, kernel, kernel), 0.342, 0.598)
+        x = np.where(rng.random((1, channels, size, size)) < 0.45, 0, rng.integers(1, 256, (1, channels, size, size)))
+        found = []
+        for name in ("z2", "gather"):
+            with zs.open_device("model", name) as device:
+                options = {"padding": (kernel // 2,) * 4, "activation_skip": False}
+                found.append(zs.conv2d(device, x.astype(np.int16), w, **options)[1])
+        trident, gather = found
+        rows.append(
+            [f"{channels} → {filters}, {kernel}×{kernel}, {size}×{size}"]
+            + [f"{trident.cycles:,}", f"{gather.cycles:,}", f"{trident.cycles / gather.cycles:.2f}"]
+            + [f"{gather.steps:,}", f"{gather.cycles / gather.steps:.3f}"]
+        )
+    return table(["layer", "trident `z2`, cycles", "gather, cycles", "ratio", "gather, steps", "cycles / steps"], rows)
+
+
+def dead_steps(models: dict) -> str:
+    """Share of the steps that activation skipping drops, with 1 and 16 work groups."""
+    rows = []
+    builds = [dataclasses.replace(get_config(name), name="w", wgs=wgs) for name in ("z2", "gather") for wgs in (1, 16)]
+
+    def dropped(counters) -> float:
+        return sum(c.dead_steps for c in counters) / max(1, sum(c.dead_steps + c.steps for c in counters))
+
+    for zeros in (0.45, 0.8, 0.95):
+        rng = np.random.default_rng(0)
+        w = random_weights(rng, (16, 64, 3, 3), 0.7, 0.29)
+        x = np.where(rng.random((1, 64, 16, 16)) < zeros, 0, rng.integers(1, 256, (1, 64, 16, 16))).astype(np.int16)
+        found = []
+        for config in builds:
+            with zs.open_device("model", config) as device:
+                found.append(dropped([zs.conv2d(device, x, w, padding=(1, 1, 1, 1))[1]]))
+        rows.append([f"64 → 16, 3×3, {zeros:.0%} of the activations zero, independent", *map(percent, found)])
+    network = zoo.NETWORKS["demo"]
+    found = []
+    for config in builds:
+        with zs.open_device("model", config) as device:
+            result = reschedule(models["demo"]["default"], config).run(device, network.pictures().test[:1])
+        found.append(dropped([layer.counters for layer in result.layers]))
+    rows.append(["demo network, a digit", *map(percent, found)])
+    head = [f"{config.engine}, {config.wgs} WG{'s' * (config.wgs > 1)}" for config in builds]
+    return table(["activations", *head], rows)
+
+
+# -- networks ------------------------------------------------------------------------------------------
+def run(model, images: np.ndarray, config: str):
+    with zs.open_device("model", config) as device:
+        return reschedule(model, config).run(device, images)
+
+
+def bound_steps(model, config) -> list[tuple[str, float, float, float]]:
+    """For every layer and one image: name, multiplications, ideal and scheduled steps."""
+    scheduled = reschedule(model, config, activation_skip=False)
+    rows = []
+    for node in scheduled.layers:
+        shape = scheduled.tensors[node.inputs[0]].shape
+        height, width = shape[1:] if len(shape) == 3 else (1, 1)
+        found = expected(node.plan, 1, height, width)
+        macs = node.plan.weights.size * int(np.prod(node.plan.output_size(height, width)))
+        rows.append((node.name, macs, found["ideal_cycles"], found["step_cycles"]))
+    return rows
+
+
+def compiled(names: list[str]) -> dict:
+    """Network -> weights -> model, for trident."""
+    models = {}
+    for name in names:
+        network = zoo.NETWORKS[name]
+        data, onnx = network.pictures(), network.model()
+        models[name] = {label: zs.compile(onnx, "z2", data.calibration, **WEIGHTS[label]) for label in WEIGHTS}
+        print(f"{name}: compiled", file=sys.stderr, flush=True)
+    return models
+
+
+def networks(models: dict) -> tuple[str, dict]:
+    """The table of all networks, and cycles by (network, weights, engine)."""
+    rows, cycles = [], {}
+    for name, by_weights in models.items():
+        images = zoo.NETWORKS[name].pictures().test[:1]
+        for label, model in by_weights.items():
+            expected_outputs = model.reference(images)
+            for engine, config in ENGINES.items():
+                result = run(model, images, config)
+                if not np.array_equal(result.outputs, expected_outputs):
+                    raise SystemExit(f"{name}, {label}, {config}: the model device differs from the reference")
+                cycles[name, label, engine] = result.cycles
+                print(f"{name}, {label}, {config}: {result.cycles:,}", file=sys.stderr, flush=True)
+            trident, gather = (cycles[name, label, engine] for engine in ("trident", "gather"))
+            row = [f"{name}, {label}", f"{trident:,}", f"{gather:,}", f"{trident / gather:.2f}"]
+            for config in ("z2", "gather", ONE):
+                found = bound_steps(model, config)
+                macs, ideal, steps = (np.array(column, float) for column in list(zip(*found, strict=True))[1:])
+                row.append(percent(float(np.average(ideal / steps, weights=macs))))
+            rows.append(row)
+    head = ["network, weights", "trident `z2`, cycles", "gather, cycles", "ratio"]
+    return table([*head, "of the ideal: trident", "gather", "gather, 1 WG"], rows), cycles
+
+
+def every_layer(model) -> str:
+    """Share of the ideal of every layer of a network."""
+    columns = [bound_steps(model, config) for config in ("z2", "gather", ONE)]
+    rows = []
+    for layers_found in zip(*columns, strict=True):
+        shares = [percent(ideal / steps) for _, _, ideal, steps in layers_found]
+        rows.append([layers_found[0][0].lstrip("/_"), f"{layers_found[0][1] / 1e6:.2f}", *shares])
+    return table(["layer", "M MACs", "trident", "gather", "gather, 1 WG"], rows)
+
+
+def side_by_side(cycles: dict) -> str:
+    """Trident, gather and zena: resources, cycles, and cycles times LUTs."""
+    figures = committed(REPOSITORY)
+    missing = "not synthesised yet"
+    rows = []
+    for engine, name in ENGINES.items():
+        found = figures.get(name, {}).get("resources")
+        cells = [missing] * 4
+        if found:
+            cells = [
+                f"{found['lut']:,}",
+                f"{found['ff']:,}",
+                f"{found['dsp']}",
+                f"{found['ramb36'] + found['ramb18'] / 2:g}",
+            ]
+        rows.append([f"{engine}, `{name}`", str(get_config(name).macs), *cells])
+    text = [table(["engine, build", "multipliers", "LUT", "FF", "DSP48E1", "RAMB36"], rows)]
+    rows = []
+    for name, label in dict.fromkeys((name, label) for name, label, _ in cycles):
+        row = [f"{name}, {label}"]
+        for engine, build in ENGINES.items():
+            count = cycles[name, label, engine]
+            found = figures.get(build, {}).get("resources")
+            row += [f"{count:,}", f"{count * found['lut'] / 1e9:,.2f}" if found else missing]
+        rows.append(row)
+    head = [cell for engine in ENGINES for cell in (f"{engine}, cycles", "G cycles × LUT")]
+    return "\n".join([*text, table(["network, weights", *head], rows)])
+
+
+TEXT = """\
+# The gather engine
+
+Regenerate this page: `python host/benchmarks/gather.py`. [How the schedule is made](../schedule.md#the-gather-engine).
+
+Conditions, unless a table says otherwise: `gather` and `z2`, both 128 MACs (8 lanes, 16 work groups), default memory
+model (40 cycles latency, 960 of 1024 beats), the exact cycle model, combined with activation skip, one image. *Ideal*:
+(non-outliers / 2 + outliers) / 8 steps per filter, without rounding.
+
+## Steps of a filter
+
+Mean of 96 filters of independent random weights, ideal steps over steps, 8 lanes.
+
+{schedules}
+A bank is read once per step, so the fullest bank of a filter bounds it; the fewer weights a filter has, the further the
+fullest of 16 banks is from their mean. With copies of channels in a second bank every weight has a choice. Copies take
+room and load time, so the compiler makes them only where its model of the cycles says that they pay. A filter of few
+weights (1×1 kernels, few channels) loses to rounding: 2.8 ideal steps are 4 in fact. On 16 work groups that is free up
+to eight steps, the time in which a pixel's sums leave.
+
+{vgg}
+
+## Bytes of schedule per weight
+
+A fully connected layer of 1,024 inputs; bytes of step records over all weights, zeros included.
+
+{bytes}
+## Layers with DMA and memory
+
+Random weights, 34.2 / 59.8 / 6.0 %, all steps live. The last layer has one pixel and is bound by the schedules that
+arrive; the one before by its activations and schedules.
+
+{layers}
+## Dead steps
+
+Share of the steps that are dropped because all activations they refer to are zero in all work groups. A step of gather
+refers to single activations, at most 16; one of trident to whole columns of 8, at most three.
+
+{dead}
+## Whole networks
+
+Weights by the project's default scale rule, and the same with the smallest half of every layer set to zero. *Of the
+ideal* is the mean over the layers, weighted by their MACs, of ideal steps over steps. With 16 work groups most of
+these layers wait for their activations or for their sums to leave; there the compiler gives up steps to save cycles,
+and steps are no measure. The column for one work group shows what the schedules reach where steps decide. Below 90 %
+are networks of depthwise layers, whose filters have all their weights in a few banks, and of 1×1 layers with few
+channels, which lose to rounding.
+
+{networks}
+{details}
+## Three engines
+
+The same integers on all three; the zena engine multiplies 8 by 9 bits, skips zero activations as well, and computes one
+product per multiplier and cycle. Resources: Yosys, whole programmable logic ([synthesis](synth.md)).
+
+{engines}"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", nargs="*", default=list(zoo.NETWORKS), choices=list(zoo.NETWORKS))
+    parser.add_argument("--output", type=Path, default=PAGE)
+    arguments = parser.parse_args()
+    names = [name for name in arguments.networks if not zoo.NETWORKS[name].missing]
+    models = compiled(list(dict.fromkeys(["demo", *names])))
+    summary, cycles = networks(models)
+    details = []
+    for name in ("demo", "EfficientNet-Lite0"):
+        if name in models:
+            content = every_layer(models[name]["default"])
+            details.append(
+                f"<details><summary>{name}: of the ideal, layer by layer</summary>\n\n{content}\n</details>\n"
+            )
+    text = TEXT.format(
+        schedules=schedules(), vgg=vgg_seconds(), bytes=bytes_per_weight(), layers=layers(), dead=dead_steps(models),
+        networks=summary, details="\n".join(details), engines=side_by_side(cycles),
+    )  # fmt: skip
+    write_atomic(arguments.output, text)
+    print(arguments.output)
+
+
+if __name__ == "__main__":
+    main()
