@@ -8,8 +8,8 @@ CONFIG ?= tiny
 
 # Where the tools for bitstreams are; none of them is installed by make setup.
 VIVADO  ?= vivado
+VITIS_HLS ?= vitis_hls
 NEXTPNR ?= nextpnr-xilinx
-SYNTHESISED := tiny z2 z2max kang
 
 .PHONY: help setup demo networks test lint synth synth-check synth-update netlist bit-open bit wheel deploy bench results docs clean
 
@@ -39,10 +39,10 @@ lint: $(READY)  ## Verilog (verilator -Wall, all geometries), Python (ruff), gen
 synth: $(READY)  ## Yosys resources and logic depth for the XC7Z020, compared with the committed ones; CONFIG=tiny|z2|...
 	$(PYTHON_IN_VENV) -m zeroskip.hardware.synth --config $(CONFIG)
 
-synth-check: $(READY)  ## the same for every configuration that has committed figures (minutes)
-	for config in $(SYNTHESISED); do $(PYTHON_IN_VENV) -m zeroskip.hardware.synth --config $$config || exit 1; done
+synth-check: $(READY)  ## the same for every built-in configuration (an hour)
+	$(PYTHON_IN_VENV) -m zeroskip.hardware.synth --config all
 
-synth-update: $(READY)  ## write the figures of CONFIG to docs/results/ and the manifests in bitstreams/
+synth-update: $(READY)  ## write the figures of CONFIG (or all) to docs/results/ and the manifests in bitstreams/
 	$(PYTHON_IN_VENV) -m zeroskip.hardware.synth --config $(CONFIG) --update --modules
 	$(PYTHON_IN_VENV) -m zeroskip.hardware.manifest
 
@@ -53,8 +53,9 @@ bit-open: netlist  ## a bitstream with NEXTPNR=nextpnr-xilinx CHIPDB=file PRJXRA
 	$(PYTHON_IN_VENV) -m zeroskip.hardware.open_flow bit --config $(CONFIG) \
 	    --nextpnr '$(NEXTPNR)' --chipdb '$(CHIPDB)' --prjxray-db '$(PRJXRAY_DB)'
 
-bit: $(READY)  ## a bitstream with VIVADO=vivado (docs/board.md)
-	$(PYTHON_IN_VENV) -m zeroskip.hardware.vivado --config $(CONFIG) --vivado '$(VIVADO)'
+bit: $(READY)  ## a bitstream with VIVADO=vivado; GLUE=1: with the HLS kernels, VITIS_HLS=vitis_hls (docs/board.md)
+	$(PYTHON_IN_VENV) -m zeroskip.hardware.vivado --config $(CONFIG) --vivado '$(VIVADO)' \
+	    $(if $(GLUE),--glue --vitis-hls '$(VITIS_HLS)')
 
 wheel: $(READY)  ## build/wheel: what is installed on the board, bitstreams included; pure Python
 	rm -rf build/wheel
@@ -65,11 +66,12 @@ deploy: wheel  ## install the wheel on a PYNQ-Z2: BOARD=xilinx@pynq (ssh and sud
 	host/deploy.sh '$(BOARD)' build/wheel/zeroskip-*.whl
 
 bench: $(READY)  ## cycle counts of the layers that the documentation quotes
-	for benchmark in $(filter-out %/results_networks.py,$(wildcard host/benchmarks/[a-z]*.py)); do \
+	for benchmark in $(filter-out %/results_networks.py %/gather.py,$(wildcard host/benchmarks/[a-z]*.py)); do \
 		echo "== $$benchmark"; $(PYTHON_IN_VENV) $$benchmark || exit 1; done
 
-results: networks  ## whole trained networks: accuracy and cycles, written to docs/results/networks.md (minutes)
+results: networks  ## whole trained networks, and the gather engine, written to docs/results/ (half an hour)
 	$(PYTHON_IN_VENV) host/benchmarks/results_networks.py
+	$(PYTHON_IN_VENV) host/benchmarks/gather.py
 
 docs: $(READY)  ## regenerate the Verilog header and the tables in docs/
 	$(PYTHON_IN_VENV) -m zeroskip.hardware.generate

@@ -18,7 +18,8 @@ set channel [open [file join $here zeroskip_defs.h]]
 set definitions [read $channel]
 close $channel
 # A brace in a pattern would count as one of this script's.
-set builds [lmap {all name} [regexp -all -inline {struct (\w+) .\n +static constexpr int filters} $definitions] {set name}]
+set builds {}
+foreach {all name} [regexp -all -inline {struct (\w+) .\n +static constexpr int filters} $definitions] { lappend builds $name }
 if {$config ni $builds} {
     error "zeroskip_defs.h has no configuration $config; built in: $builds"
 }

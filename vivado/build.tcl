@@ -1,9 +1,9 @@
-# From an empty folder to zeroskip_<config>.bit, .hwh, reports and record.json, for the PYNQ-Z2.
+# From an empty folder to zeroskip_<name>.bit, .hwh, reports and record.json, for the PYNQ-Z2.
 #
 #   vivado -mode batch -source vivado/build.tcl -tclargs FOLDER
 #
 # FOLDER/parameters.tcl comes from `python -m zeroskip.hardware.vivado`: configuration, source files, addresses, clock.
-# Exit status 0: all files are there and timing is met.
+# Exit status 0: all files are there and timing is met.  Tcl 8.5, which older Vivados have.
 
 set script_folder [file dirname [file normalize [info script]]]
 set folder [file normalize [lindex $argv 0]]
@@ -21,6 +21,10 @@ create_project -force zeroskip [file join $folder project] -part $zs_part
 set_property target_language Verilog [current_project]
 add_files -norecurse $zs_sources
 set_property include_dirs $zs_include_folder [get_filesets sources_1]
+if {[llength $zs_glue]} {
+    set_property ip_repo_paths $zs_ip_repo [current_project]
+    update_ip_catalog
+}
 update_compile_order -fileset sources_1
 
 # ---- block design ----------------------------------------------------------------------------------
@@ -60,20 +64,36 @@ set_property -dict [list CONFIG.NUM_SI {1} CONFIG.NUM_MI {2}] $registers
 set memory [create_bd_cell -type ip -vlnv xilinx.com:ip:axi_interconnect:2.1 memory]
 set_property -dict [list CONFIG.NUM_SI {2} CONFIG.NUM_MI {1}] $memory
 
-foreach {from to} [list \
+# The glue, where there is one: kernels between DMA and engine.  Their reset is the DMA's, so that the driver reaches it.
+set streams [list $zs_dma_name/M_AXIS_MM2S $zs_engine_name/s_axis $zs_engine_name/m_axis $zs_dma_name/S_AXIS_S2MM]
+set kernel_clocks {}
+if {[llength $zs_glue]} {
+    foreach {kernel vlnv} $zs_glue {
+        create_bd_cell -type ip -vlnv $vlnv ${kernel}_0
+        lappend kernel_clocks ${kernel}_0/ap_clk
+    }
+    connect_bd_net [get_bd_pins $zs_dma_name/mm2s_prmry_reset_out_n] [get_bd_pins act_expand_0/ap_rst_n]
+    connect_bd_net [get_bd_pins $zs_dma_name/s2mm_prmry_reset_out_n] [get_bd_pins act_finish_0/ap_rst_n]
+    set streams [list \
+        $zs_dma_name/M_AXIS_MM2S  act_expand_0/packets \
+        act_expand_0/engine       $zs_engine_name/s_axis \
+        act_expand_0/runs         act_finish_0/runs \
+        $zs_engine_name/m_axis    act_finish_0/sums \
+        act_finish_0/results      $zs_dma_name/S_AXIS_S2MM]
+}
+
+foreach {from to} [list {*}$streams \
     $zs_ps_name/M_AXI_GP0        registers/S00_AXI \
     registers/M00_AXI            $zs_dma_name/S_AXI_LITE \
     registers/M01_AXI            $zs_engine_name/s_axi \
     $zs_dma_name/M_AXI_MM2S      memory/S00_AXI \
     $zs_dma_name/M_AXI_S2MM      memory/S01_AXI \
-    memory/M00_AXI               $zs_ps_name/S_AXI_HP0 \
-    $zs_dma_name/M_AXIS_MM2S     $zs_engine_name/s_axis \
-    $zs_engine_name/m_axis       $zs_dma_name/S_AXIS_S2MM] {
+    memory/M00_AXI               $zs_ps_name/S_AXI_HP0] {
     connect_bd_intf_net [get_bd_intf_pins $from] [get_bd_intf_pins $to]
 }
 
 connect_bd_net [get_bd_pins $zs_ps_name/FCLK_RESET0_N] [get_bd_pins reset_0/ext_reset_in]
-foreach pin [list \
+foreach pin [list {*}$kernel_clocks \
     $zs_ps_name/M_AXI_GP0_ACLK $zs_ps_name/S_AXI_HP0_ACLK reset_0/slowest_sync_clk \
     registers/ACLK registers/S00_ACLK registers/M00_ACLK registers/M01_ACLK \
     memory/ACLK memory/S00_ACLK memory/S01_ACLK memory/M00_ACLK \
@@ -129,14 +149,14 @@ if {$slack < 0 || $hold < 0} {
 
 # ---- files and record ------------------------------------------------------------------------------
 set run_folder [get_property DIRECTORY [get_runs impl_1]]
-file copy -force [file join $run_folder system_wrapper.bit] [file join $folder zeroskip_$zs_config.bit]
+file copy -force [file join $run_folder system_wrapper.bit] [file join $folder $zs_name.bit]
 # Up to 2020.1 beside the sources, later beside what was generated.
 set handoffs [glob -nocomplain -directory [file join $folder project] zeroskip.{gen,srcs}/sources_1/bd/system/hw_handoff/system.hwh]
 if {![llength $handoffs]} {
     puts "zeroskip: Vivado wrote no system.hwh"
     exit 1
 }
-file copy -force [lindex $handoffs 0] [file join $folder zeroskip_$zs_config.hwh]
+file copy -force [lindex $handoffs 0] [file join $folder $zs_name.hwh]
 
 proc count_cells {pattern} {
     return [llength [get_cells -hierarchical -filter "IS_PRIMITIVE && REF_NAME =~ $pattern"]]
@@ -146,10 +166,11 @@ puts $record "{
   \"toolchain\": \"Vivado [version -short]\",
   \"commit\": \"$zs_commit\",
   \"configuration_hash\": \"$zs_hash\",
+  \"glue\": [expr {[llength $zs_glue] ? "true" : "false"}],
   \"timing\": {\"clock_mhz\": $zs_clock_mhz, \"wns_ns\": $slack, \"whs_ns\": $hold},
   \"resources\": {\"lut\": [count_cells LUT*], \"ff\": [count_cells FD*], \"dsp\": [count_cells DSP48E1],
                 \"ramb36\": [count_cells RAMB36E1], \"ramb18\": [count_cells RAMB18E1], \"source\": \"Vivado, routed\"}
 }"
 close $record
-puts "zeroskip: $zs_config built, setup slack $slack ns at $zs_clock_mhz MHz"
+puts "$zs_name built, setup slack $slack ns at $zs_clock_mhz MHz"
 exit 0

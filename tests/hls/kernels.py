@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zeroskip.devices.sim_build import find_compiler, glue_includes
+from zeroskip.devices.sim_tools import find_compiler, glue_includes
 from zeroskip.hardware import generate
 from zeroskip.hardware.config import Config
 from zeroskip.hardware.packets import (
@@ -115,7 +115,7 @@ def group(values: np.ndarray, zero: int) -> list[int]:
 def run(config: Config, rng, steps: int, wgs: int, ny: int, nx: int, last: bool = True) -> list[int]:
     """A RUN packet whose steps are random bits: the glue does not look at them."""
     head = [
-        encode(RUN_HEADER_0, kind=KIND_RUN, page=0, skip=1, last=int(last), wgs=wgs, steps=steps, base=3),
+        encode(RUN_HEADER_0, kind=KIND_RUN, page=0, skip=1, last=int(last), near=0, wgs=wgs, steps=steps, base=3),
         encode(RUN_HEADER_1, nx=nx, ny=ny, dx=1, dy=5),
     ]
     return head + rng.integers(0, 2**64, steps * config.step_beats, np.uint64).tolist()

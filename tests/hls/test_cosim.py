@@ -161,7 +161,7 @@ def words(name: str) -> list[int]:
 def test_worked_example_of_the_documentation():
     sent, expected = words("glue example in"), words("glue example out")
     assert len(sent) == 11 and len(expected) == 1
-    with open_device("sim", example.CONFIG, glue=True) as device:
+    with open_device("sim", example.TRIDENT.config, glue=True) as device:
         received, counters = device.execute(np.array(sent, np.uint64), 1)
     assert received.tolist() == expected
     assert (counters.steps, counters.pairs, counters.outliers) == (1, 1, 1)

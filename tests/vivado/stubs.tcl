@@ -4,7 +4,8 @@
 #
 #   tclsh stubs.tcl build.tcl FOLDER
 #
-# FOLDER/module.tcl says what the RTL has: rtl_pins (name -> in|out), rtl_interfaces (name -> {mode kind}), rtl_parameters.
+# FOLDER/module.tcl says what the RTL has: rtl_pins (name -> in|out), rtl_interfaces (name -> {mode kind}), rtl_parameters;
+# and what the HLS kernels have: hls_interfaces (kernel -> name -> {mode kind}).
 # FOLDER/slack.tcl may set slack.  FOLDER/trace.txt gets one line per property, connection and address.
 
 set script [file normalize [lindex $argv 0]]
@@ -36,7 +37,8 @@ proc known_ip {vlnv cell} {
         xilinx.com:ip:axi_dma:7.1 {
             dict set spec interfaces {S_AXI_LITE {slave axi} M_AXI_MM2S {master axi} M_AXI_S2MM {master axi}
                 M_AXIS_MM2S {master axis} S_AXIS_S2MM {slave axis}}
-            dict set spec pins {s_axi_lite_aclk in m_axi_mm2s_aclk in m_axi_s2mm_aclk in axi_resetn in}
+            dict set spec pins {s_axi_lite_aclk in m_axi_mm2s_aclk in m_axi_s2mm_aclk in axi_resetn in
+                mm2s_prmry_reset_out_n out s2mm_prmry_reset_out_n out mm2s_introut out s2mm_introut out}
             dict set spec segments {S_AXI_LITE/Reg}
             dict set spec spaces {Data_MM2S Data_S2MM}
             dict set spec options {c_(include_(sg|mm2s|s2mm|mm2s_dre|s2mm_dre)|sg_include_stscntrl_strm|sg_length_width|addr_width|m_axi_(mm2s|s2mm)_data_width|m_axis_mm2s_tdata_width|(mm2s|s2mm)_burst_size)}
@@ -45,9 +47,25 @@ proc known_ip {vlnv cell} {
             dict set spec pins {ACLK in ARESETN in}
             dict set spec options {NUM_[SM]I}
         }
-        default { refuse "$cell: no IP $vlnv" }
+        default {
+            if {$vlnv ni $::catalogue} { refuse "$cell: no IP $vlnv" }
+            # Of a kernel without control ports: its streams, ap_clk, and with a low reset level ap_rst_n (UG1399).
+            dict set spec interfaces [dict get $::hls_interfaces [lindex [split $vlnv :] 2]]
+            dict set spec pins {ap_clk in ap_rst_n in}
+        }
     }
     return $spec
+}
+
+# Own IPs: what lies below ip_repo_paths when the catalogue is read.
+set catalogue {}
+set ip_repo {}
+proc update_ip_catalog {} {
+    foreach component [glob -nocomplain [file join $::ip_repo * solution impl ip component.xml]] {
+        set file [open $component]
+        lappend ::catalogue [string trim [read $file]]
+        close $file
+    }
 }
 
 set cells {}
@@ -103,10 +121,12 @@ proc set_property {args} {
                     dict set ::cells $object pins ${port}_ARESETN in
                 }
             }
-        } elseif {![regexp {^(target_language|include_dirs|top|strategy|CONFIG\.ASSOCIATED_BUSIF)$} $name]} {
+        } elseif {![regexp {^(target_language|include_dirs|ip_repo_paths|top|strategy|CONFIG\.ASSOCIATED_BUSIF)$} $name]} {
             refuse "$object has no property $name"
-        } elseif {$name eq "include_dirs" && ![file isdirectory $value]} {
+        } elseif {$name in {include_dirs ip_repo_paths} && ![file isdirectory $value]} {
             refuse "no folder $value"
+        } elseif {$name eq "ip_repo_paths"} {
+            set ::ip_repo $value
         } elseif {$name eq "CONFIG.ASSOCIATED_BUSIF"} {
             foreach interface [split $value :] { look_up interfaces [cell_of $object]/$interface }
         }
@@ -143,7 +163,7 @@ proc connect_bd_intf_net {from to} {
         if {[dict exists $::net_of $end]} { refuse "$end is connected twice" }
         dict set ::net_of $end connected
     }
-    note interface $from $to
+    note interface $from $to $from_kind
 }
 proc make_bd_intf_pins_external {args} { dict set ::net_of [lindex $args end] external }
 proc assign_bd_address {args} {

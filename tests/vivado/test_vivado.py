@@ -1,10 +1,11 @@
-"""vivado/build.tcl, run under plain tclsh: every name in it exists and agrees with the RTL and the register map.
+"""vivado/build.tcl, run under plain tclsh: every name in it exists and agrees with RTL, HLS sources and register map.
 
 That Vivado itself accepts it, and meets timing, is not shown here.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -14,15 +15,16 @@ from pathlib import Path
 import pytest
 
 from zeroskip.devices.bitstreams import read
-from zeroskip.devices.hwh import DMA_NAME, ENGINE_NAME, LENGTH_WIDTH
-from zeroskip.errors import FileFormatError, ToolError
+from zeroskip.devices.hwh import DMA_NAME, ENGINE_NAME, GLUE, GLUE_VLNV, LENGTH_WIDTH
+from zeroskip.errors import FileFormatError, InputError, ToolError
 from zeroskip.hardware import manifest, registers, results, vivado
-from zeroskip.hardware.config import BUILTIN
+from zeroskip.hardware.config import BUILTIN, Config
 from zeroskip.hardware.verilog import rtl_folder
 
 CONFIG = BUILTIN["z2"]
 SCRIPT = results.ROOT / "vivado/build.tcl"
 STUBS = Path(__file__).with_name("stubs.tcl")
+HLS_STUBS = results.ROOT / "tests/hls/stubs.tcl"
 MODULE = "zeroskip_bd"
 
 pytestmark = pytest.mark.skipif(shutil.which("tclsh") is None, reason="needs tclsh (package tcl)")
@@ -51,20 +53,65 @@ def rtl_of(module: str) -> str:
     return "".join(f"set {name} {{{value}}}\n" for name, value in lists.items())
 
 
-def dry_run(folder: Path, script: Path = SCRIPT, slack: float = 0.25) -> subprocess.CompletedProcess:
-    vivado.prepare(CONFIG, folder)
-    (folder / "module.tcl").write_text(rtl_of(MODULE))
+def streams_of(kernel: str) -> dict[str, str]:
+    """What Vitis HLS makes of a kernel's arguments: the name of each stream, and who drives it."""
+    text = (results.ROOT / f"hls/{kernel}.cpp").read_text()
+    processes = (results.ROOT / f"hls/{kernel}.h").read_text()
+    arguments = re.search(rf"^void {kernel}\((.*?)\) {{", text, re.MULTILINE)[1].split(", ")
+    found = {}
+    for argument in arguments:
+        name = re.fullmatch(r"zs::(?:Stream|Results)& (\w+)", argument)[1]
+        assert f"#pragma HLS INTERFACE axis register port = {name}\n" in text
+        used = set(re.findall(rf"\b{name}\.(read_nb|write)\(", processes))
+        assert len(used) == 1, f"{kernel} both reads and writes {name}"
+        found[name] = "slave" if used == {"read_nb"} else "master"
+    assert "#pragma HLS INTERFACE ap_ctrl_none port = return\n" in text, "else there are control ports"
+    return found
+
+
+def kernels() -> str:
+    """The streams of both kernels, for the stubs."""
+    lists = " ".join(
+        f"{kernel} {{{' '.join(f'{name} {{{mode} axis}}' for name, mode in streams_of(kernel).items())}}}"
+        for kernel in GLUE
+    )
+    return f"set hls_interfaces {{{lists}}}\n"
+
+
+def make_kernels(root: Path) -> None:
+    """What hls/run_hls.tcl leaves below ``root``, as far as Vivado's catalogue looks at it."""
+    if not (root / "hls").exists():
+        shutil.copytree(results.ROOT / "hls", root / "hls")
+    subprocess.run(["tclsh", HLS_STUBS, root / "hls/run_hls.tcl", CONFIG.name], check=True, capture_output=True)
+
+
+def dry_run(
+    folder: Path, script: Path = SCRIPT, slack: float = 0.25, glue: bool = False, config: Config = CONFIG
+) -> subprocess.CompletedProcess:
+    if glue:
+        make_kernels(folder)
+    vivado.prepare(config, folder, folder, glue)
+    (folder / "module.tcl").write_text(rtl_of(MODULE) + kernels())
     (folder / "slack.tcl").write_text(f"set slack {slack}\n")
     command = ["tclsh", STUBS, script, folder]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("vivado")
-    done = dry_run(folder)
+def traced(folder: Path, glue: bool) -> list[list[str]]:
+    done = dry_run(folder, glue=glue)
     assert done.returncode == 0, done.stdout + done.stderr
-    return folder, [line.split() for line in (folder / "trace.txt").read_text().splitlines()]
+    return [line.split() for line in (folder / "trace.txt").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "glue"])
+def run(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("vivado")
+    return folder, traced(folder, request.param)
+
+
+@pytest.fixture(scope="module")
+def glued(tmp_path_factory):
+    return traced(tmp_path_factory.mktemp("glued"), True)
 
 
 def test_addresses_are_those_of_the_register_map(run):
@@ -79,10 +126,26 @@ def test_addresses_are_those_of_the_register_map(run):
     }
 
 
+def parameters_in(trace: list[list[str]]) -> dict[str, str]:
+    return {line[2]: line[3] for line in trace if line[:2] == ["property", ENGINE_NAME]}
+
+
+def parameters_of(config: Config) -> dict[str, str]:
+    expected = {name: str(value) for name, value in config.rtl_parameters().items()}
+    return {**expected, "CONFIG_HASH": f"0x{config.hash:08X}"}
+
+
+@pytest.mark.parametrize("name", BUILTIN)
+def test_every_configuration_is_a_design(tmp_path, name):
+    done = dry_run(tmp_path, config=BUILTIN[name])
+    assert done.returncode == 0, done.stdout + done.stderr
+    trace = [line.split() for line in (tmp_path / "trace.txt").read_text().splitlines()]
+    assert parameters_in(trace) == parameters_of(BUILTIN[name])
+    assert (tmp_path / f"zeroskip_{name}.hwh").is_file()
+
+
 def test_parameters_are_those_of_the_configuration(run):
-    found = {line[2]: line[3] for line in run[1] if line[:2] == ["property", ENGINE_NAME]}
-    expected = {name: str(value) for name, value in CONFIG.rtl_parameters().items()}
-    assert found == {**expected, "CONFIG_HASH": f"0x{CONFIG.hash:08X}"}
+    assert parameters_in(run[1]) == parameters_of(CONFIG)
     dma = {line[2]: line[3] for line in run[1] if line[:2] == ["property", DMA_NAME]}
     assert dma["c_sg_length_width"] == str(LENGTH_WIDTH) and dma["c_include_sg"] == "0"
     ps = {line[2]: line[3] for line in run[1] if line[:2] == ["property", vivado.PS_NAME]}
@@ -101,15 +164,47 @@ def test_every_module_the_engine_needs_is_added(run):
     assert not added & {"zs_dma", "zeroskip_board", "PS7"}
 
 
+def test_streams_go_through_the_kernels(glued):
+    """DMA -> act_expand -> engine -> act_finish -> DMA, and the parameters from one kernel to the other."""
+    assert {(line[1], line[2]) for line in glued if line[0] == "interface" and line[3] == "axis"} == {
+        (f"{DMA_NAME}/M_AXIS_MM2S", "act_expand_0/packets"),
+        ("act_expand_0/engine", f"{ENGINE_NAME}/s_axis"),
+        ("act_expand_0/runs", "act_finish_0/runs"),
+        (f"{ENGINE_NAME}/m_axis", "act_finish_0/sums"),
+        ("act_finish_0/results", f"{DMA_NAME}/S_AXIS_S2MM"),
+    }
+
+
+def test_the_kernels_are_reset_with_the_dma(glued):
+    """The driver resets the DMA when a stream breaks; what is left in the kernels must go, too."""
+    nets = {line[2]: line[1] for line in glued if line[0] == "net"}
+    assert nets["act_expand_0/ap_rst_n"] == f"{DMA_NAME}/mm2s_prmry_reset_out_n"
+    assert nets["act_finish_0/ap_rst_n"] == f"{DMA_NAME}/s2mm_prmry_reset_out_n"
+    clocks = {nets[f"{kernel}_0/ap_clk"] for kernel in GLUE} | {nets[f"{ENGINE_NAME}/aclk"]}
+    assert clocks == {f"{vivado.PS_NAME}/FCLK_CLK0"}
+
+
+def test_the_driver_knows_the_kernels_by_the_name_in_the_catalogue(glued):
+    assert [GLUE_VLNV.format(kernel) for kernel in GLUE] == [f"zeroskip:hls:{kernel}:1.0" for kernel in GLUE]
+    assert {f"{kernel}_0" for kernel in GLUE} <= {line[1] for line in glued if line[0] == "cell"}
+
+
+def test_scripts_keep_to_the_tcl_of_older_vivados():
+    """Vivado 2020 has Tcl 8.5, tclsh here may have a later one."""
+    for script in (SCRIPT, SCRIPT.with_name("pynq_z2.tcl"), results.ROOT / "hls/run_hls.tcl"):
+        assert not re.search(r"\b(lmap|try|string cat|dict map|zlib)\b", script.read_text()), script
+
+
 def test_what_it_makes_is_installed(run, tmp_path):
-    folder, _ = run
+    folder, trace = run
     record = json.loads((folder / "record.json").read_text())
     assert record["configuration_hash"] == f"0x{CONFIG.hash:08X}" and record["timing"]["wns_ns"] == 0.25
-    name = f"zeroskip_{CONFIG.name}"
+    assert record["glue"] is (["cell", "act_expand_0"] in trace)
+    name = f"zeroskip_{CONFIG.name}{'_glue' if record['glue'] else ''}"
     (folder / f"{name}.bit").write_bytes(b"bits")
     placed = manifest.install(CONFIG, record, folder / f"{name}.bit", folder / f"{name}.hwh", tmp_path)
     entry = read(placed)
-    assert entry.check().read_bytes() == b"bits"
+    assert entry.check().read_bytes() == b"bits" and entry.glue is record["glue"]
     assert entry.manifest["toolchain"] == "Vivado 2024.1" and not entry.manifest["tried_on_board"]
     with pytest.raises(FileFormatError, match="is of configuration hash"):
         manifest.install(BUILTIN["tiny"], record, folder / f"{name}.bit", folder / f"{name}.hwh", tmp_path)
@@ -129,7 +224,13 @@ def test_missed_timing_fails(tmp_path):
             "registers/M02_AXI $zs_engine_name/s_axi ",
             "no interface M02",
         ),
-        ("$zs_engine_name/m_axis       $zs_dma_name", "$zs_engine_name/s_axis $zs_dma_name", "does not fit"),
+        ("$zs_engine_name/m_axis    act_finish_0/sums", "$zs_engine_name/s_axis act_finish_0/sums", "does not fit"),
+        ("act_finish_0/runs", "act_finish_0/jobs", "act_finish_0 has no interface jobs"),
+        ("act_expand_0/engine       $zs", "act_expand_0/packets $zs", "does not fit"),
+        ("[get_bd_pins act_finish_0/ap_rst_n]", "[get_bd_pins act_expand_0/ap_rst_n]", "driven twice"),
+        ("$zs_dma_name/s2mm_prmry_reset_out_n", "$zs_dma_name/s2mm_reset_out_n", "no pin s2mm_reset_out_n"),
+        ("lappend kernel_clocks ${kernel}_0/ap_clk", "", "pin act_expand_0/ap_clk is not connected"),
+        ("    update_ip_catalog\n", "", "no IP zeroskip:hls:act_expand:1.0"),
         ("$zs_engine_name/aclk] {", "] {", "pin zeroskip_0/aclk is not connected"),
         ("S_AXI_LITE/Reg", "S_AXI_LITE/reg0", "no address segment"),
         ("CONFIG.c_include_sg", "CONFIG.c_include_sq", "has no property"),
@@ -144,7 +245,7 @@ def test_the_dry_run_finds_mistakes(tmp_path, good, bad, complaint):
     script = folder / SCRIPT.name
     assert good in script.read_text()
     script.write_text(script.read_text().replace(good, bad, 1))
-    done = dry_run(tmp_path, script)
+    done = dry_run(tmp_path, script, glue=True)
     assert done.returncode and complaint in done.stderr, done.stderr
 
 
@@ -162,6 +263,36 @@ def test_driver_finds_the_engine_under_the_name_vivado_gives_it(tmp_path):
         assert "zeroskip_0" in accelerator.overlay.ip_dict
 
 
-def test_missing_vivado_is_said(tmp_path):
+def test_missing_tools_are_said(tmp_path):
     with pytest.raises(ToolError, match="Vivado not found"):
         vivado.build(CONFIG, tmp_path, "no-such-vivado")
+    with pytest.raises(ToolError, match="Vitis HLS not found"):
+        vivado.make_glue(CONFIG, "no-such-hls", tmp_path)
+    with pytest.raises(ToolError, match=r"no IP act_expand and no IP act_finish in .*; make them with Vitis HLS"):
+        vivado.make_glue(CONFIG, "", tmp_path)
+    for config in (BUILTIN["zena"], dataclasses.replace(CONFIG, name="mine")):
+        with pytest.raises(InputError, match=f"no glue for configuration '{config.name}'; it is made for: tiny, z2"):
+            vivado.prepare(config, tmp_path, glue=True)
+
+
+@pytest.mark.parametrize("glue", [False, True], ids=["plain", "glue"])
+def test_one_command_from_sources_to_bitstreams(tmp_path, glue):
+    """`make bit`, with programs vivado and vitis_hls that run the scripts under tclsh."""
+    for folder in ("hls", "vivado"):
+        shutil.copytree(results.ROOT / folder, tmp_path / folder)
+    tools, work = tmp_path / "tools", tmp_path / "work"
+    for made in (tools, work):
+        made.mkdir()
+    for name, command in (("vivado", f"{STUBS} $7 ."), ("vitis_hls", f"{HLS_STUBS} $2 $4")):
+        program = tools / name
+        program.write_text(f"#!/bin/sh\nexec tclsh {command}\n")
+        program.chmod(0o755)
+    (work / "module.tcl").write_text(rtl_of(MODULE) + kernels())
+    placed = vivado.build(CONFIG, work, str(tools / "vivado"), tmp_path, glue, str(tools / "vitis_hls"))
+    assert placed == tmp_path / "bitstreams" / ("z2_glue" if glue else "z2")
+    entry = read(placed)
+    assert entry.glue is glue and entry.check().name == f"zeroskip_{placed.name}.bit"
+    assert ("GLUE=1" in entry.manifest["build"]) is glue
+    (work / "record.json").write_text("{")
+    with pytest.raises(FileFormatError, match="damaged"):
+        vivado.build(CONFIG, work, "true", tmp_path)
