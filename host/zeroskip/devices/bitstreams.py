@@ -1,5 +1,7 @@
 """The folder ``bitstreams/``: one folder per configuration, each with a manifest that says what is there.
 
+A design with the HLS glue around the engine has a folder of its own, ``<configuration>_glue``.
+
 A manifest without a ``.bit`` is an honest one: that hardware has not been built yet, and the manifest says how.
 """
 
@@ -21,6 +23,7 @@ _FIELDS = {
     "configuration": str,
     "configuration_hash": str,
     "hardware": dict,
+    "glue": bool,
     "clock_mhz": (int, float),
     "bit": (str, type(None)),
     "sha256": (str, type(None)),
@@ -50,6 +53,11 @@ class Bitstream:
         return self.manifest["configuration"]
 
     @property
+    def glue(self) -> bool:
+        """Whether the HLS kernels are around the engine."""
+        return self.manifest["glue"]
+
+    @property
     def hash(self) -> int:
         return int(self.manifest["configuration_hash"], 16)
 
@@ -68,7 +76,8 @@ class Bitstream:
         if not self.manifest["bit"]:
             return "not built yet"
         tried = "tried on a board" if self.manifest["tried_on_board"] else "never tried on a board"
-        return f"built with {self.manifest['toolchain']}, {tried}"
+        glue = ", with glue" if self.glue else ""
+        return f"built with {self.manifest['toolchain']}{glue}, {tried}"
 
     def check(self) -> Path:
         """The .bit, if it and its .hwh are there and are what the manifest says.
@@ -121,21 +130,25 @@ def folders() -> list[Path]:
 
 
 def available() -> list[Bitstream]:
-    """Every entry, each configuration once; the nearest folder wins.
+    """Every entry, each configuration once with glue and once without; the nearest folder wins.
 
     Raises:
         FileFormatError: a manifest is damaged.
     """
-    found: dict[str, Bitstream] = {}
+    found: dict[tuple[str, bool], Bitstream] = {}
     for place in folders():
         for file in sorted(place.glob(f"*/{MANIFEST}")):
             entry = read(file.parent)
-            found.setdefault(entry.name, entry)
+            found.setdefault((entry.name, entry.glue), entry)
     return list(found.values())
 
 
-def find(config: Config) -> Bitstream:
+def find(config: Config, glue: bool = False) -> Bitstream:
     """The entry for a configuration, by its hash; the name decides only between equals.
+
+    Args:
+        config: the hardware.
+        glue: only one with the HLS glue; else any, one without glue first.
 
     Raises:
         DeviceError: there is none; if one of the same name is for other hardware, the message says what differs.
@@ -143,9 +156,14 @@ def find(config: Config) -> Bitstream:
     """
     entries = available()
     fitting = [entry for entry in entries if entry.hash == config.hash]
-    fitting.sort(key=lambda entry: (entry.file is None, entry.name != config.name))
+    fitting.sort(key=lambda entry: (entry.file is None, entry.glue, entry.name != config.name))
+    if wanted := [entry for entry in fitting if entry.glue or not glue]:
+        return wanted[0]
     if fitting:
-        return fitting[0]
+        raise DeviceError(
+            f"no bitstream for configuration {config.name!r} with glue; build it: "
+            f"make bit CONFIG={config.name} GLUE=1; or open the device with glue=False"
+        )
     for entry in entries:
         if entry.name == config.name:
             there, here = entry.manifest["hardware"], config.hardware_fields()

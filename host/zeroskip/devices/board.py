@@ -26,8 +26,12 @@ CLOCK_TOLERANCE = 0.01
 """Difference from the manifest's clock that passes: the processing system divides its PLLs by whole numbers."""
 
 
-def find_bitstream(config: Config) -> Path:
+def find_bitstream(config: Config, glue: bool = False) -> Path:
     """The .bit file for a configuration: ``$ZEROSKIP_BITSTREAM``, or the one whose manifest has its hash.
+
+    Args:
+        config: the hardware.
+        glue: only one with the HLS glue; else any, the driver leaves glue alone that is not wanted.
 
     Raises:
         DeviceError: there is none, it is not what its manifest says, or its .hwh is missing.
@@ -35,7 +39,7 @@ def find_bitstream(config: Config) -> Path:
     """
     named = os.environ.get(BITSTREAM_VARIABLE)
     if not named:
-        return bitstreams.find(config).check()
+        return bitstreams.find(config, glue).check()
     found = Path(named)
     if not found.is_file():
         raise DeviceError(f"{BITSTREAM_VARIABLE} names {named}, which is not a file")
@@ -74,7 +78,7 @@ def open_board(config: Config, timeout: float, glue: bool | None = None) -> Acce
     device = pynq_device()
     with tempfile.TemporaryDirectory(prefix="zeroskip-") as folder:
         try:
-            bitstream = find_bitstream(config)
+            bitstream = find_bitstream(config, bool(glue))
         except DeviceError:
             bitstream = _offered(device, config, Path(folder))
             if bitstream is None:

