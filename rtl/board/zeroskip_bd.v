@@ -18,6 +18,8 @@ module zeroskip_bd #(
     parameter        WEIGHT_W    = 8,
     parameter        SUB_WGS     = 1,
     parameter        PSUMS       = 64,
+    parameter        STEALING    = 0,
+    parameter        JOBS        = 2,
     parameter [31:0] CONFIG_HASH = 32'd0
 ) (
     input  wire        aclk,
@@ -61,8 +63,8 @@ module zeroskip_bd #(
 
     zeroskip_core #(
         .LANES(LANES), .FILTERS(FILTERS), .WGS(WGS), .MUX(MUX), .ACT_W(ACT_W), .COLUMNS(COLUMNS), .STEPS(STEPS),
-        .SCAN(SCAN), .ENGINE(ENGINE), .WEIGHT_W(WEIGHT_W), .SUB_WGS(SUB_WGS), .PSUMS(PSUMS),
-        .CONFIG_HASH(CONFIG_HASH)
+        .SCAN(SCAN), .ENGINE(ENGINE), .WEIGHT_W(WEIGHT_W), .SUB_WGS(SUB_WGS), .PSUMS(PSUMS), .STEALING(STEALING),
+        .JOBS(JOBS), .CONFIG_HASH(CONFIG_HASH)
     ) core (
         .clk(aclk), .rst(rst),
         .s_axil_awaddr(s_axi_awaddr[7:0]), .s_axil_awvalid(s_axi_awvalid), .s_axil_awready(s_axi_awready),

@@ -20,6 +20,8 @@ module zeroskip_board #(
     parameter        WEIGHT_W    = 8,
     parameter        SUB_WGS     = 1,
     parameter        PSUMS       = 64,
+    parameter        STEALING    = 0,
+    parameter        JOBS        = 2,
     parameter [31:0] CONFIG_HASH = 32'd0
 ) ();
 
@@ -146,8 +148,8 @@ module zeroskip_board #(
     // ---- engine ----------------------------------------------------------------------------------
     zeroskip_core #(
         .LANES(LANES), .FILTERS(FILTERS), .WGS(WGS), .MUX(MUX), .ACT_W(ACT_W), .COLUMNS(COLUMNS), .STEPS(STEPS),
-        .SCAN(SCAN), .ENGINE(ENGINE), .WEIGHT_W(WEIGHT_W), .SUB_WGS(SUB_WGS), .PSUMS(PSUMS),
-        .CONFIG_HASH(CONFIG_HASH)
+        .SCAN(SCAN), .ENGINE(ENGINE), .WEIGHT_W(WEIGHT_W), .SUB_WGS(SUB_WGS), .PSUMS(PSUMS), .STEALING(STEALING),
+        .JOBS(JOBS), .CONFIG_HASH(CONFIG_HASH)
     ) core (
         .clk(clk), .rst(rst),
         .s_axil_awaddr(reg_awaddr), .s_axil_awvalid(reg_awvalid[0]), .s_axil_awready(reg_awready[0]),

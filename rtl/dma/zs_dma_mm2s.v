@@ -53,9 +53,9 @@ reg [22:0]        left_reg;             // words not received yet
 reg [LEVEL_W-1:0] free_reg;             // FIFO words neither filled nor promised to a burst
 reg [LEVEL_W-1:0] flying_reg;           // words asked for and not received
 
-wire [4:0] to_boundary = 5'd16 - {1'b0, next_reg[6:3]};
-wire [4:0] burst = (ask_reg < {18'd0, to_boundary}) ? ask_reg[4:0] : to_boundary;
-wire [4:0] burst_less_one = burst - 5'd1;
+wire [3:0] to_boundary = ~next_reg[6:3];    // words to the next boundary, less one
+wire whole = ask_reg > {19'd0, to_boundary};
+wire [3:0] burst_less_one = whole ? to_boundary : ask_reg[3:0] - 4'd1;
 wire room = |free_reg[LEVEL_W-1:4];    // at least 16 words: enough for any burst
 wire issue = active_reg && !flush_reg && !arvalid_reg && ask_reg != 23'd0 && room;
 wire receive = m_axi_rvalid;
@@ -64,7 +64,7 @@ wire push = receive && active_reg && !flush_reg && !m_axi_rresp[1];
 wire pop = m_axis_tvalid && m_axis_tready;
 wire flushed = flush_reg && flying_reg == {LEVEL_W{1'b0}};
 
-wire [LEVEL_W-1:0] asked = issue ? {{(LEVEL_W - 5){1'b0}}, burst} : {LEVEL_W{1'b0}};
+wire [LEVEL_W-1:0] asked_less_one = {{(LEVEL_W - 4){1'b0}}, burst_less_one};
 
 assign active = active_reg;
 assign done = done_reg;
@@ -90,9 +90,14 @@ always @(posedge clk) begin
     if (issue) begin
         arvalid_reg <= 1'b1;
         araddr_reg <= next_reg;
-        arlen_reg <= burst_less_one[3:0];
-        next_reg <= next_reg + {24'd0, burst};
-        ask_reg <= ask_reg - {18'd0, burst};
+        arlen_reg <= burst_less_one;
+        next_reg <= {next_reg[31:7] + 25'd1, 4'd0};    // after a burst that ends elsewhere none follows
+        ask_reg <= whole ? ask_reg + ~{19'd0, to_boundary} : 23'd0;
+        flying_reg <= flying_reg + asked_less_one + {{(LEVEL_W - 1){1'b0}}, !receive};
+        free_reg <= free_reg + ~asked_less_one + {{(LEVEL_W - 1){1'b0}}, pop};
+    end else begin
+        flying_reg <= flying_reg - {{(LEVEL_W - 1){1'b0}}, receive};
+        free_reg <= free_reg + {{(LEVEL_W - 1){1'b0}}, pop};
     end
     if (arvalid_reg && m_axi_arready) begin
         arvalid_reg <= 1'b0;
@@ -100,8 +105,6 @@ always @(posedge clk) begin
     if (push) begin
         left_reg <= left_reg - 23'd1;
     end
-    flying_reg <= flying_reg + asked - {{(LEVEL_W - 1){1'b0}}, receive};
-    free_reg <= free_reg - asked + {{(LEVEL_W - 1){1'b0}}, pop};
 
     if (pop && m_axis_tlast) begin
         active_reg <= 1'b0;
@@ -135,7 +138,7 @@ end
 wire fifo_ready;
 wire fifo_valid;
 assign m_axis_tvalid = fifo_valid && active_reg;
-wire unused_ok = &{1'b0, fifo_ready, burst_less_one[4]};
+wire unused_ok = &{1'b0, fifo_ready};
 
 axis_fifo #(
     .WIDTH(65),

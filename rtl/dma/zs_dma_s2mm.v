@@ -59,18 +59,15 @@ reg               awvalid_reg;
 reg [31:3]        awaddr_reg;
 reg [3:0]         awlen_reg;
 reg               job_reg;              // an announced burst whose data has not begun
-reg [4:0]         job_len_reg;
 reg [4:0]         beat_reg;             // words the present burst still has to send
 reg [3:0]         answer_reg;           // write responses owed
 
 wire fifo_ready;
 wire fifo_valid;
-wire [4:0] to_boundary = 5'd16 - {1'b0, next_reg[6:3]};
-wire whole = loose_reg >= {{(LEVEL_W - 5){1'b0}}, to_boundary};
+wire [3:0] to_boundary = ~next_reg[6:3];    // words to the next boundary, less one
+wire whole = loose_reg > {{(LEVEL_W - 4){1'b0}}, to_boundary};
 wire tail = !accept_reg && loose_reg != {LEVEL_W{1'b0}};
 wire issue = active_reg && !flush_reg && !awvalid_reg && !job_reg && answer_reg != 4'd15 && (whole || tail);
-wire [4:0] burst = whole ? to_boundary : loose_reg[4:0];
-wire [4:0] burst_less_one = burst - 5'd1;
 wire push = s_axis_tvalid && s_axis_tready;
 wire ends = push && (s_axis_tlast || left_reg == 23'd1);
 wire write = m_axi_wvalid && m_axi_wready;
@@ -119,21 +116,26 @@ always @(posedge clk) begin
         long_reg <= !s_axis_tlast;
     end
 
-    loose_reg <= loose_reg + {{(LEVEL_W - 1){1'b0}}, push} - (issue ? {{(LEVEL_W - 5){1'b0}}, burst} : {LEVEL_W{1'b0}});
+    if (!issue) begin
+        loose_reg <= loose_reg + {{(LEVEL_W - 1){1'b0}}, push};
+    end else if (whole) begin
+        loose_reg <= loose_reg + ~{{(LEVEL_W - 4){1'b0}}, to_boundary} + {{(LEVEL_W - 1){1'b0}}, push};
+    end else begin
+        loose_reg <= {LEVEL_W{1'b0}};    // a tail: nothing is pushed any more
+    end
     answer_reg <= answer_reg + {3'd0, issue} - {3'd0, m_axi_bvalid};
     if (issue) begin
         awvalid_reg <= 1'b1;
         awaddr_reg <= next_reg;
-        awlen_reg <= burst_less_one[3:0];
-        next_reg <= next_reg + {24'd0, burst};
+        awlen_reg <= whole ? to_boundary : loose_reg[3:0] - 4'd1;
+        next_reg <= {next_reg[31:7] + 25'd1, 4'd0};    // after a tail no burst follows
         job_reg <= 1'b1;
-        job_len_reg <= burst;
     end
     if (awvalid_reg && m_axi_awready) begin
         awvalid_reg <= 1'b0;
     end
     if (next_job) begin
-        beat_reg <= job_len_reg;
+        beat_reg <= {1'b0, awlen_reg} + 5'd1;    // the next burst waits for this one's data to begin
         job_reg <= 1'b0;
     end else if (write) begin
         beat_reg <= beat_reg - 5'd1;
@@ -174,7 +176,7 @@ always @(posedge clk) begin
     end
 end
 
-wire unused_ok = &{1'b0, fifo_valid, burst_less_one[4]};
+wire unused_ok = &{1'b0, fifo_valid};
 
 axis_fifo #(
     .WIDTH(64),

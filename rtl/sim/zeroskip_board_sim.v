@@ -19,6 +19,8 @@ module zeroskip_board_sim #(
     parameter        WEIGHT_W    = 8,
     parameter        SUB_WGS     = 1,
     parameter        PSUMS       = 64,
+    parameter        STEALING    = 0,
+    parameter        JOBS        = 2,
     parameter [31:0] CONFIG_HASH = 32'd0
 ) (
     input  wire        clk,
@@ -98,8 +100,8 @@ module zeroskip_board_sim #(
 
     zeroskip_board #(
         .LANES(LANES), .FILTERS(FILTERS), .WGS(WGS), .MUX(MUX), .ACT_W(ACT_W), .COLUMNS(COLUMNS), .STEPS(STEPS),
-        .SCAN(SCAN), .ENGINE(ENGINE), .WEIGHT_W(WEIGHT_W), .SUB_WGS(SUB_WGS), .PSUMS(PSUMS),
-        .CONFIG_HASH(CONFIG_HASH)
+        .SCAN(SCAN), .ENGINE(ENGINE), .WEIGHT_W(WEIGHT_W), .SUB_WGS(SUB_WGS), .PSUMS(PSUMS), .STEALING(STEALING),
+        .JOBS(JOBS), .CONFIG_HASH(CONFIG_HASH)
     ) board ();
 
     assign board.ps7.host_clk     = clk;

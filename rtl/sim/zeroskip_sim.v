@@ -20,6 +20,8 @@ module zeroskip_sim #(
     parameter WEIGHT_W = 8,
     parameter SUB_WGS = 1,
     parameter PSUMS = 64,
+    parameter STEALING = 0,
+    parameter JOBS = 2,
     parameter [31:0] CONFIG_HASH = 32'd0
 ) (
     input  wire        clk,
@@ -233,6 +235,8 @@ zeroskip_core #(
     .WEIGHT_W(WEIGHT_W),
     .SUB_WGS(SUB_WGS),
     .PSUMS(PSUMS),
+    .STEALING(STEALING),
+    .JOBS(JOBS),
     .CONFIG_HASH(CONFIG_HASH)
 ) core (
     .clk(clk),

@@ -18,6 +18,7 @@ module zeroskip_core #(
     parameter WEIGHT_W = 8,
     parameter SUB_WGS = 1,
     parameter PSUMS = 64,
+    parameter STEALING = 0,
     parameter [31:0] CONFIG_HASH = 32'd0
 ) (
     input  wire        clk,
