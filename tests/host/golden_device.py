@@ -3,7 +3,7 @@
 import dataclasses
 
 from zeroskip.hardware.config import get_config
-from zeroskip.models.trident import execute
+from zeroskip.models.cycles import EXECUTE
 from zeroskip.runtime.counters import Counters
 
 
@@ -17,7 +17,7 @@ class GoldenDevice:
         self.transfers = 0
 
     def execute(self, words, out_beats):
-        done = execute(self.config, words)
+        done = EXECUTE[self.config.engine](self.config, words)
         assert len(done.out) == out_beats
         self.transfers += 1
         return done.out, dataclasses.replace(Counters.zero(), **done.counters, cycles=done.counters["steps"])

@@ -71,7 +71,7 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("config", ["tiny", "z2", "kang"])
+@pytest.mark.parametrize("config", ["tiny", "z2", "kang", "gather_tiny", "gather"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_kinds_of_layers(kind, config):
     rng = np.random.default_rng([len(kind), len(config)])

@@ -1,5 +1,5 @@
 // Behaviour of the 7-series block RAMs as far as Yosys uses them (UG473): simple dual port at full width, or one port
-// that writes and one that reads; read-first; optional output registers.  Contents begin as zero.
+// that writes and one that reads; byte write enables; read-first; optional output registers.  Contents begin as zero.
 `default_nettype none
 
 // Contents as words of 9 bits (8 and parity), so that every width is a whole number of bits of it.
@@ -9,7 +9,8 @@ module ramb #(
     parameter READ_WIDTH_A = 0, READ_WIDTH_B = 0, WRITE_WIDTH_A = 0, WRITE_WIDTH_B = 0,
     parameter DOA_REG = 0, DOB_REG = 0
 ) (
-    input  wire        clka, clkb, ena, enb, regcea, regceb, wea, web,
+    input  wire        clka, clkb, ena, enb, regcea, regceb,
+    input  wire [7:0]  wea, web,         // of each byte of the port, with its parity
     input  wire [BITS-1:0] addra, addrb,
     input  wire [71:0] dia, dib,         // data low, parity from bit 64 on
     output wire [71:0] doa, dob
@@ -34,46 +35,56 @@ module ramb #(
         begin
             fetch = 0;
             base = addr / bits_of(width) * bits_of(width);
-            for (n = 0; n < bits_of(width); n = n + 1)
-                fetch[n] = data[(base + n) / 8][(base + n) % 8];
             if (width >= 9)
-                for (n = 0; n < bits_of(width) / 8; n = n + 1)
+                for (n = 0; n < width / 9; n = n + 1) begin
+                    fetch[8*n +: 8] = data[base / 8 + n];
                     fetch[64 + n] = parity[base / 8 + n];
+                end
+            else
+                for (n = 0; n < width; n = n + 1)
+                    fetch[n] = data[(base + n) / 8][(base + n) % 8];
         end
     endfunction
 
-    task store(input integer width, input [BITS-1:0] addr, input [71:0] value);
+    task store(input integer width, input [BITS-1:0] addr, input [71:0] value, input [7:0] enables);
         integer n, base;
         begin
             base = addr / bits_of(width) * bits_of(width);
-            for (n = 0; n < bits_of(width); n = n + 1)
-                data[(base + n) / 8][(base + n) % 8] = value[n];
-            if (width >= 9)
-                for (n = 0; n < bits_of(width) / 8; n = n + 1)
-                    parity[base / 8 + n] = value[64 + n];
+            if (width >= 9) begin
+                for (n = 0; n < width / 9; n = n + 1)
+                    if (enables[n]) begin
+                        data[base / 8 + n] = value[8*n +: 8];
+                        parity[base / 8 + n] = value[64 + n];
+                    end
+            end else if (enables[0])
+                for (n = 0; n < width; n = n + 1)
+                    data[(base + n) / 8][(base + n) % 8] = value[n];
         end
     endtask
 
     reg  [71:0] latcha = 0, latchb = 0, outa = 0, outb = 0, newa, newb;
     reg  [BITS-1:0] ata, atb;
+    reg  [7:0]  bytesa, bytesb;
 
     // Reads see what was there before the clock; the writes come after them.
     always @(posedge clka) begin
         if (ena && READ_WIDTH_A > 0) latcha <= fetch(READ_WIDTH_A, addra);
         if (regcea) outa <= latcha;
-        if (ena && wea && WRITE_WIDTH_A > 0) begin
+        if (ena && wea != 0 && WRITE_WIDTH_A > 0) begin
             ata = addra;
             newa = dia;
-            #1 store(WRITE_WIDTH_A, ata, newa);
+            bytesa = wea;
+            #1 store(WRITE_WIDTH_A, ata, newa, bytesa);
         end
     end
     always @(posedge clkb) begin
         if (enb && READ_WIDTH_B > 0) latchb <= fetch(READ_WIDTH_B, addrb);
         if (regceb) outb <= latchb;
-        if (enb && web && WRITE_WIDTH_B > 0) begin
+        if (enb && web != 0 && WRITE_WIDTH_B > 0) begin
             atb = addrb;
             newb = dib;
-            #1 store(WRITE_WIDTH_B, atb, newb);
+            bytesb = web;
+            #1 store(WRITE_WIDTH_B, atb, newb, bytesb);
         end
     end
     assign doa = DOA_REG ? outa : latcha;
@@ -95,7 +106,7 @@ module RAMB18E1 #(
     output wire [15:0] DOADO, DOBDO,
     output wire [1:0] DOPADOP, DOPBDOP
 );
-    // SDP: A reads, B writes, both halves together.  Writes are never of single bytes here.
+    // SDP: A reads, B writes, both halves together.
     localparam SDP = RAM_MODE == "SDP";
     wire [71:0] doa, dob;
     wire [71:0] dia = SDP ? 72'd0 : {6'd0, DIPADIP, 48'd0, DIADI};
@@ -105,7 +116,7 @@ module RAMB18E1 #(
         .WRITE_WIDTH_A(WRITE_WIDTH_A), .WRITE_WIDTH_B(WRITE_WIDTH_B), .DOA_REG(DOA_REG), .DOB_REG(DOB_REG)
     ) core (
         .clka(CLKARDCLK), .clkb(CLKBWRCLK), .ena(ENARDEN), .enb(ENBWREN), .regcea(REGCEAREGCE), .regceb(REGCEB),
-        .wea(!SDP && WEA[0]), .web(WEBWE[0]), .addra(ADDRARDADDR[13:0]), .addrb(ADDRBWRADDR[13:0]),
+        .wea(SDP ? 8'd0 : {6'd0, WEA}), .web({4'd0, WEBWE}), .addra(ADDRARDADDR[13:0]), .addrb(ADDRBWRADDR[13:0]),
         .dia(dia), .dib(dib), .doa(doa), .dob(dob)
     );
     assign DOADO = doa[15:0];
@@ -129,7 +140,7 @@ module RAMB36E1 #(
     output wire [31:0] DOADO, DOBDO,
     output wire [3:0] DOPADOP, DOPBDOP
 );
-    // SDP: A reads, B writes, both halves together.  Writes are never of single bytes here.
+    // SDP: A reads, B writes, both halves together.
     localparam SDP = RAM_MODE == "SDP";
     wire [71:0] doa, dob;
     wire [71:0] dia = SDP ? 72'd0 : {4'd0, DIPADIP, 32'd0, DIADI};
@@ -139,7 +150,7 @@ module RAMB36E1 #(
         .WRITE_WIDTH_A(WRITE_WIDTH_A), .WRITE_WIDTH_B(WRITE_WIDTH_B), .DOA_REG(DOA_REG), .DOB_REG(DOB_REG)
     ) core (
         .clka(CLKARDCLK), .clkb(CLKBWRCLK), .ena(ENARDEN), .enb(ENBWREN), .regcea(REGCEAREGCE), .regceb(REGCEB),
-        .wea(!SDP && WEA[0]), .web(WEBWE[0]), .addra(ADDRARDADDR[14:0]), .addrb(ADDRBWRADDR[14:0]),
+        .wea(SDP ? 8'd0 : {4'd0, WEA}), .web(WEBWE), .addra(ADDRARDADDR[14:0]), .addrb(ADDRBWRADDR[14:0]),
         .dia(dia), .dib(dib), .doa(doa), .dob(dob)
     );
     assign DOADO = doa[31:0];

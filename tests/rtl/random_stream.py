@@ -1,9 +1,10 @@
-"""Random legal packet streams: what the engine must take, not only what the compiler would send."""
+"""Random legal packet streams of trident and gather: what an engine must take, not only what the compiler sends."""
 
 from __future__ import annotations
 
 import numpy as np
 
+import gather_stream
 from zeroskip.hardware import packets
 from zeroskip.hardware.config import Config
 from zeroskip.hardware.window import candidates
@@ -24,20 +25,25 @@ class _Bits:
 
 
 def random_act(config: Config, rng, page: int, address: int, count: int, wgs: int, zeros: float) -> list[int]:
-    """An ACT packet of random activations, a share ``zeros`` of the columns (and of the rest) zero."""
+    """An ACT packet of random activations.
+
+    Args:
+        zeros: share of zeros among the columns, among the lanes of the others, and among what is left.
+    """
     wide = int(rng.integers(2))
     zero_point = 0 if wide else int(rng.integers(256))
     header = packets.encode(
         packets.ACT_HEADER, kind=packets.KIND_ACT, page=page, format=wide, wgs=wgs, address=address, count=count,
         zero_point=zero_point,
     )  # fmt: skip
-    shape = (count, wgs, config.lanes)
+    shape = (count, wgs, config.acts)
     limit = config.act_max
     values = rng.integers(-limit, limit + 1, shape) if wide else rng.integers(0, 256, shape) - zero_point
     values[rng.random(shape) < zeros] = 0
+    values.transpose(0, 2, 1)[rng.random((count, config.acts)) < zeros] = 0
     values[rng.random(count) < zeros] = 0
     beats = [header]
-    for column in values.reshape(-1, config.lanes):
+    for column in values.reshape(-1, config.acts):
         bits = _Bits()
         for value in column:
             bits.add(value if wide else value + zero_point, 16 if wide else 8)
@@ -46,7 +52,7 @@ def random_act(config: Config, rng, page: int, address: int, count: int, wgs: in
 
 
 def random_step(config: Config, rng, sparsity: float) -> list[int]:
-    """One schedule step whose referenced slots lie in different banks and whose lanes select only those."""
+    """One trident step whose referenced slots lie in different banks and whose lanes select only those."""
     bits = _Bits()
     bank = rng.permutation(config.banks)
     refs = rng.random(config.window) > sparsity
@@ -74,18 +80,24 @@ def random_run(
     """A RUN packet that reads only columns ``start`` to ``start + columns / 2``; also its beats of sums."""
     most = min(config.steps, int(rng.choice([1, 3, 12, 40])))
     steps = int(rng.integers(1, most + 1))
-    nx, ny = (int(n) for n in rng.integers(1, int(rng.choice([2, 5, 9])), 2))
+    nx, ny = (int(n) for n in rng.integers(1, int(rng.choice([2, 5, 9, 20])), 2))
     reach = config.columns // 4  # what pixel bases may add, and what offsets may
     dx, dy = (int(rng.integers(max(1, reach // 2 // n))) for n in (nx, ny))
     base = start + int(rng.integers(reach - (nx - 1) * dx - (ny - 1) * dy))
+    # Offsets of a gather RUN begin anywhere in the memory; trident ignores `near`.
+    origin, near = int(rng.integers(config.columns)) if config.engine == "gather" else 0, bool(rng.integers(2))
     first = packets.encode(
-        packets.RUN_HEADER_0, kind=packets.KIND_RUN, page=page, skip=int(rng.integers(2)), last=last, wgs=wgs,
-        steps=steps, base=base % 2**16,
+        packets.RUN_HEADER_0, kind=packets.KIND_RUN, page=page, skip=int(rng.integers(2)), last=last, near=int(near),
+        wgs=wgs, steps=steps, base=(base - origin) % 2**16,
     )  # fmt: skip
     second = packets.encode(packets.RUN_HEADER_1, nx=nx, ny=ny, dx=dx, dy=dy)
     beats = [first, second]
     for _ in range(steps):
-        beats += random_step(config, rng, sparsity)
+        if config.engine == "gather":
+            step = gather_stream.random_step(config, rng, near, reach, sparsity, origin)
+            beats += gather_stream.step_words(config, step, near)
+        else:
+            beats += random_step(config, rng, sparsity)
     return beats, nx * ny * -(-wgs * config.filters // 2)
 
 

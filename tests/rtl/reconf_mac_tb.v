@@ -23,7 +23,7 @@ module reconf_mac_tb;
 
     always #4 clk = ~clk;
 
-    // What trident_weights makes of a weight byte.
+    // What lane_operand makes of a weight byte.
     always @* begin
         n0 = $signed(weight[3:0]);
         n1 = $signed(weight[7:4]);

@@ -13,6 +13,7 @@ import zeroskip as zs
 from random_stream import random_stream
 from zeroskip.devices import MemoryModel, open_device
 from zeroskip.errors import DeviceError, InputError
+from zeroskip.examples import digits
 from zeroskip.hardware import netlist
 from zeroskip.hardware.config import BUILTIN
 from zeroskip.hardware.verilog import include_folder, rtl_folder
@@ -24,13 +25,15 @@ MEMORIES = {"default": MemoryModel(), "stalls": MemoryModel(stall=120, seed=7), 
 
 
 @pytest.mark.parametrize("memory", MEMORIES)
-def test_random_streams_through_gp0_and_hp0(memory):
+@pytest.mark.parametrize("name", ["tiny", "gather_tiny"])
+def test_random_streams_through_gp0_and_hp0(name, memory):
     """Sums and counters as of the engine and DMA alone: the bridges cost the engine no cycle."""
-    with open_device("sim", TINY, memory=MEMORIES[memory], top="board") as device:
+    config = BUILTIN[name]
+    with open_device("sim", config, memory=MEMORIES[memory], top="board") as device:
         for seed in range(8):
-            words, beats = random_stream(TINY, seed)
+            words, beats = random_stream(config, seed)
             sums, counters = device.execute(words, beats)
-            expected, modelled = simulate(TINY, words, MEMORIES[memory])
+            expected, modelled = simulate(config, words, MEMORIES[memory])
             np.testing.assert_array_equal(sums, expected, err_msg=f"seed {seed}")
             assert counters == modelled, f"seed {seed}"
 
@@ -43,6 +46,19 @@ def test_convolution_is_exact():
         sums, counters = zs.conv2d(device, x, w, stride=(1, 1), padding=(1, 1, 1, 1))
     np.testing.assert_array_equal(sums, conv2d(x, w, (1, 1), (1, 1, 1, 1)))
     assert counters.cycles > 0
+
+
+def test_a_compiled_network_runs_on_the_board_design(tmp_path):
+    """A .zsk, as on the board: every transfer through GP0 and HP0; outputs exact, counters those of the cycle model."""
+    data = digits.load()
+    zs.compile(digits.MODEL_PATH, TINY, data.calibration).save(tmp_path / "digits.zsk")
+    model, images = zs.load(tmp_path / "digits.zsk"), data.test[:3]
+    with open_device("sim", TINY, top="board") as board, open_device("model", TINY) as fast:
+        found, modelled = model.run(board, images), model.run(fast, images)
+    np.testing.assert_array_equal(found.outputs, model.reference(images))
+    assert len(found.layers) == 7 and found.cycles > 100_000
+    for layer, expected in zip(found.layers, modelled.layers, strict=True):
+        assert layer.counters == expected.counters, layer.name
 
 
 def test_wrong_configuration_and_memory_errors_are_seen_through_the_bridges():

@@ -9,8 +9,9 @@ import pytest
 from pyverilog.vparser import ast
 from pyverilog.vparser.parser import VerilogCodeParser
 
-from zeroskip.hardware import example, generate, registers
+from zeroskip.hardware import example, generate, packets, registers
 from zeroskip.hardware.config import BUILTIN
+from zeroskip.hardware.packets import Field
 from zeroskip.hardware.verilog import include_folder, sources
 
 FILES = sources(simulation=True)
@@ -109,7 +110,7 @@ def test_defines_exist_and_registers_are_used():
     # Counters are read by index, from the first one's address; STATUS' fields are placed by core_registers.
     named = {f"ZS_REG_{name}" for name in registers.BY_NAME if name.lower() not in registers.COUNTER_NAMES[1:]}
     counters = {f"ZS_COUNTER_{name.upper()}" for name in registers.COUNTER_NAMES}
-    errors = {f"ZS_ERR_{name}" for name in generate.ERROR_NAMES.values()}
+    errors = {f"ZS_ERR_{name}" for name in registers.ERROR_NAMES.values()}
     assert named | counters | errors <= used
 
 
@@ -117,15 +118,32 @@ def test_no_define_twice():
     assert len(DEFINED) == len(set(DEFINED))
 
 
+def step_layouts() -> list[tuple[int, list[Field]]]:
+    """Beats and fields of every format of a schedule step."""
+    layouts = []
+    for config in BUILTIN.values():
+        if config.engine == "gather":
+            layouts.append((config.step_beats, packets.gather_step_fields(config, near=False)))
+            layouts.append((config.near_beats, packets.gather_step_fields(config, near=True)))
+        elif config.scheduled:
+            layouts.append((config.step_beats, packets.step_fields(config)))
+    return layouts
+
+
 def test_register_offsets_and_fields_do_not_overlap():
     offsets = [register.offset for register in registers.REGISTERS]
     assert len(offsets) == len(set(offsets)) and all(offset % 4 == 0 and offset < 256 for offset in offsets)
     beats = [register.fields for register in registers.REGISTERS if register.fields]
-    beats += [fields for headers in generate.packets.HEADERS.values() for fields in headers]
-    beats += [generate.packets.step_fields(config) for config in BUILTIN.values()]
+    beats += [fields for headers in packets.HEADERS.values() for fields in headers]
+    beats += [fields for _, fields in step_layouts()]
     for fields in beats:
         for lower, upper in itertools.pairwise(fields):
             assert lower.low + lower.width <= upper.low, f"{lower.name} overlaps {upper.name}"
+
+
+def test_steps_fill_their_beats():
+    for beats, fields in step_layouts():
+        assert 64 * (beats - 1) < fields[-1].low + fields[-1].width <= 64 * beats
 
 
 def words(document: str, name: str) -> list[int]:
@@ -134,19 +152,24 @@ def words(document: str, name: str) -> list[int]:
     return [int(line.split()[0], 16) for line in block.splitlines() if re.match(r"[0-9A-F]{16} ", line)]
 
 
+@pytest.mark.parametrize("engine", ["trident", "gather"])
 @pytest.mark.parametrize("kind", ["model", "sim"])
-def test_worked_example_of_the_documentation(kind):
+def test_worked_examples_of_the_documentation(kind, engine):
     """The words printed in docs/streams.md, run."""
     import numpy as np
 
     import zeroskip as zs
 
     document = (generate.ROOT / "docs/streams.md").read_text()
-    sent, expected = words(document, "example in"), words(document, "example out")
-    assert len(sent) == 8 and len(expected) == 1
-    with zs.open_device(kind, config=example.CONFIG) as device:
+    name, shown, columns = {
+        "trident": ("example", example.TRIDENT, 2),
+        "gather": ("gather example", example.GATHER, 3),
+    }[engine]
+    sent, expected = words(document, f"{name} in"), words(document, f"{name} out")
+    assert len(sent) == len(shown.beats()) and len(expected) == 1
+    with zs.open_device(kind, config=shown.config) as device:
         received, counters = device.execute(np.array(sent, np.uint64), len(expected))
     assert received.tolist() == expected
-    assert (counters.steps, counters.columns, counters.pairs, counters.outliers) == (1, 2, 1, 1)
+    assert (counters.steps, counters.columns, counters.pairs, counters.outliers) == (1, columns, 1, 1)
     stated = int(re.search(r"The sum is .* = (\d+)\.", document)[1])
     assert expected[0] & 0xFFFF_FFFF == stated

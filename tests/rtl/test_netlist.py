@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,18 +15,23 @@ import numpy as np
 import pynq
 import pytest
 
+import gather_stream
+from zeroskip.compiler.conv import compile_conv
 from zeroskip.devices import MemoryModel
 from zeroskip.devices.bitstreams import read
 from zeroskip.errors import ToolError
 from zeroskip.hardware import depth, manifest, netlist, open_flow, results, synth, verilog, yosys
 from zeroskip.hardware.config import BUILTIN, Config
 from zeroskip.models.cycles import simulate
-from zeroskip.runtime import probe
+from zeroskip.runtime.conv import run_plan
 
 HERE = Path(__file__).parent
 TINY = BUILTIN["tiny"]
 DEEP = Config("deep", wgs=1, columns=2048, steps=1024)
 """Memories as deep as the board's: block RAMs in both modes."""
+
+DEEP_GATHER = Config("deep_gather", "gather", lanes=4, wgs=5, columns=1024, steps=512, scan=2)
+"""As :data:`DEEP`; four work groups share block RAMs, and the fifth has some alone."""
 
 
 def run_bench(folder: Path, files: list, parameters: str, words: np.ndarray) -> tuple[list[int], int]:
@@ -58,39 +64,82 @@ def primitives(folder: Path) -> Path:
 
 
 def short_stream() -> np.ndarray:
-    """64 columns and two runs of random steps over them."""
+    """A small layer with everything in it: pairs, outliers, padding, and activations that are skipped."""
     rng = np.random.default_rng(11)
-    made = probe.Probe(DEEP)
-    values = rng.integers(-255, 256, (64, DEEP.wgs, DEEP.lanes))
-    values[rng.random(64) < 0.5] = 0
-    made.activations(values)
-    for index in (0, 1):
-        steps = [probe.random_step(DEEP, rng, 32) for _ in range(13)]
-        made.run(steps, (2, 3), (12, 4), base=0, skip=index, last=index)
-    return made.stream()
+    w = rng.integers(-127, 128, (2, 12, 3, 3)) // rng.choice([1, 16], (2, 12, 3, 3))
+    w[rng.random(w.shape) < 0.5] = 0
+    x = rng.integers(-255, 256, (1, 12, 3, 4)).astype(np.int16)
+    x[:, :, rng.random((3, 4)) < 0.4] = 0
+    sent = []
+
+    class Model:
+        config = DEEP
+
+        def execute(self, words, beats):
+            sent.append(words)
+            return simulate(DEEP, words, MemoryModel())
+
+    run_plan(Model(), compile_conv(DEEP, w.astype(np.int8), padding=(1, 1, 1, 1)), x)
+    (words,) = sent
+    return words
 
 
-@pytest.fixture(scope="module")
-def deep():
-    return netlist.implement(DEEP, "zeroskip_core")
+def short_gather_stream() -> np.ndarray:
+    """Random steps in both formats, with all routes, over activations of which many are zero."""
+    config, rng = DEEP_GATHER, np.random.default_rng(12)
+    stream = gather_stream.Stream(config)
+    for wgs in (config.wgs, 2):  # the second leaves some bytes of the words as they are
+        # All columns that any offset reaches: what was never written has no value in a simulation of the Verilog.
+        values = rng.integers(-255, 256, (48, wgs, config.acts))
+        stream.activations(values * (rng.random(values.shape) < 0.3), address=1000)
+        for index in range(4):
+            steps = [gather_stream.random_step(config, rng, index % 2, 12, rng.random()) for _ in range(13)]
+            steps = [{name: at % 16 if name[:4] in ("offs", "near") else at for name, at in s.items()} for s in steps]
+            last = index == 3 and wgs == 2
+            stream.run(steps, (2, 3), (12, 4), near=index % 2, base=1000, skip=index // 2, last=last)
+    return stream.stream()
+
+
+@pytest.fixture(
+    scope="module", params=[(DEEP, short_stream), (DEEP_GATHER, short_gather_stream)], ids=["trident", "gather"]
+)
+def deep(request):
+    config, stream = request.param
+    return config, stream, netlist.implement(config, "zeroskip_core")
 
 
 def test_netlist_of_the_engine_computes_what_the_verilog_does(deep, tmp_path):
     """Cycle for cycle, block RAM output registers and all, and both as the cycle model says."""
-    words = short_stream()
-    rtl = [s for s in verilog.sources() if s.parent.name in ("common", "core", "trident", "zena")]
-    parameters = ", ".join(f".{name}({value})" for name, value in DEEP.rtl_parameters().items())
+    config, stream, made = deep
+    words = stream()
+    rtl = [s for s in verilog.sources() if s.parent.name not in ("board", "dma")]
+    parameters = ", ".join(f".{name}({value})" for name, value in config.rtl_parameters().items())
     expected = run_bench(tmp_path, rtl, f"#({parameters})", words)
-    assert expected[0] == simulate(DEEP, words, MemoryModel())[0].tolist()
-    assert deep.absorbed > 200
-    files = [as_verilog(deep, tmp_path), primitives(tmp_path), HERE / "ramb.v"]
+    assert expected[0] == simulate(config, words, MemoryModel())[0].tolist()
+    assert made.absorbed > 200
+    files = [as_verilog(made, tmp_path), primitives(tmp_path), HERE / "ramb.v"]
     assert run_bench(tmp_path, files, "", words) == expected
 
 
 def test_every_block_ram_uses_its_output_register(deep):
-    rams = [cell for cell in deep.module["cells"].values() if cell["type"].startswith("RAMB")]
+    rams = [cell for cell in deep[2].module["cells"].values() if cell["type"].startswith("RAMB")]
     assert {ram["parameters"]["RAM_MODE"] for ram in rams} == {"SDP", "TDP"}
     assert all(int(ram["parameters"]["DOA_REG"], 2) or int(ram["parameters"]["DOB_REG"], 2) for ram in rams)
+
+
+def test_one_dsp_per_mac_and_no_latches(deep):
+    config, _, made = deep
+    resources = synth.Resources.count(made.cells())
+    assert (resources.dsp, resources.latch) == (config.macs, 0)
+
+
+def test_work_groups_share_block_rams(deep):
+    """Gather: a bank takes one block RAM for four work groups, by its byte enables, not one for each."""
+    config, _, made = deep
+    rams = [cell["connections"] for cell in made.module["cells"].values() if cell["type"].startswith("RAMB")]
+    enables = [{net for net in ram["WEA"] + ram["WEBWE"] if isinstance(net, int)} for ram in rams]
+    several = Counter(len(nets) for nets in enables if len(nets) > 1)
+    assert several == ({4: config.acts} if config.engine == "gather" else {})
 
 
 def ram_with(flip_flop: dict, **more) -> dict:
@@ -144,9 +193,9 @@ def test_depth_of_a_known_circuit():
         "z": cell("FDRE", {"C": [1], "D": [6]}, {"Q": [7]}),
         **{f"load{n}": cell("FDRE", {"C": [1], "D": [7]}, {"Q": [100 + n]}) for n in range(600)},
     }
-    names = {"clk": {"bits": [1]}, "first": {"bits": [2]}, "last": {"bits": [7]}}
+    names = {"clk": {"bits": [1]}, "g_wg[3].first": {"bits": [2]}, "last": {"bits": [7]}}
     found = depth.analyse(netlist.Netlist("top", {"cells": cells, "netnames": names, "ports": {}}))
-    assert found.paths[0] == depth.Path(4.0, "first", "last")
+    assert found.paths[0] == depth.Path(4.0, "g_wg[*].first", "last")
     assert found.wide_nets == {"last": 600}
 
 
@@ -265,7 +314,7 @@ def test_committed_figures_are_of_the_present_hardware_and_fit(name):
 
 
 def test_the_board_builds_have_figures():
-    assert {"tiny", "z2", "z2max"} <= set(results.committed())
+    assert {"tiny", "z2", "z2max", "gather", "gather_max"} <= set(results.committed())
 
 
 def test_too_big_is_noticed():

@@ -14,7 +14,7 @@ RTL = HERE.parents[1] / "rtl"
 @pytest.mark.parametrize("act_w", [9, 16])
 def test_all_weights(act_w, tmp_path):
     program = tmp_path / "bench"
-    sources = [HERE / "reconf_mac_tb.v", RTL / "trident/reconf_mac.v", RTL / "common/dsp_mac.v"]
+    sources = [HERE / "reconf_mac_tb.v", RTL / "scheduled/reconf_mac.v", RTL / "common/dsp_mac.v"]
     subprocess.run(
         ["iverilog", "-g2005", "-Wall", f"-Preconf_mac_tb.ACT_W={act_w}", "-o", program, *sources], check=True
     )

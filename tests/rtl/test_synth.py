@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from zeroskip.errors import ToolError
-from zeroskip.hardware import synth, verilog
+from zeroskip.hardware import depth, netlist, synth, verilog
 from zeroskip.hardware.config import BUILTIN
 
 TINY = BUILTIN["tiny"]
@@ -89,6 +89,21 @@ def test_netlist_of_the_mac_computes_what_the_verilog_does(config, tmp_path):
     expected = simulate(tmp_path, rtl, config.act_w, f"#(.ACT_W({config.act_w}))")
     assert len(set(expected)) > 1000
     assert simulate(tmp_path, [netlist, primitives], config.act_w, "") == expected
+
+
+def test_modules_are_counted_with_all_their_instances():
+    dma = synth.synthesize(TINY, "zs_dma", flatten=False)
+    assert next(iter(dma)) == "zs_dma" and {"zs_dma_channel x2", "axis_fifo x2", "axil_slave"} <= set(dma)
+    # The mover's own FIFO and registers are in it, and everything is in the DMA.
+    for inner, outer in (("zs_dma_mm2s", "zs_dma"), ("zs_dma_s2mm", "zs_dma"), ("axis_fifo x2", "zs_dma")):
+        assert 0 < dma[inner].lut < dma[outer].lut and 0 < dma[inner].ff < dma[outer].ff
+    assert dma["axis_fifo x2"].lut < dma["zs_dma_mm2s"].lut + dma["zs_dma_s2mm"].lut
+
+
+@pytest.mark.parametrize("module", ["zs_dma", "core_counters", "core_registers", "axi3_axil_bridge"])
+def test_the_logic_around_the_engines_is_shallow(module):
+    """Six LUT levels are what 125 MHz leaves room for on this part."""
+    assert depth.analyse(netlist.implement(TINY, module)).worst <= 6
 
 
 def test_latches_are_counted():

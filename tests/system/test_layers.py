@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 import zeroskip as zs
-from variants import VARIANTS
+from variants import GATHER_VARIANTS, VARIANTS
+from zeroskip.compiler.conv import compile_conv
 from zeroskip.devices import MemoryModel
 from zeroskip.models.reference import conv2d
 
+BUILDS = VARIANTS | GATHER_VARIANTS
 MODES = list(product(("dense", "zero_skip", "combined"), (False, True)))
 STALLS = MemoryModel(stall=100, stream_stall=120, seed=5)
 
@@ -65,9 +67,9 @@ def random_layer(rng, act_w):
     return x, w, options
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", BUILDS)
 def test_random_layers(variant):
-    config = VARIANTS[variant]
+    config = BUILDS[variant]
     seed = sum(map(ord, variant))
     rng = np.random.default_rng(seed)
     for index in range(12):
@@ -76,13 +78,13 @@ def test_random_layers(variant):
         check(config, x, w, STALLS if index % 2 else None, mode=mode, activation_skip=skip, **options)
 
 
-@pytest.mark.parametrize("variant", ["tiny", "z2", "kang"])
+@pytest.mark.parametrize("variant", ["tiny", "z2", "kang", "gather_tiny", "wide"])
 @pytest.mark.parametrize(
     "case",
     ["all-zero filters", "all-zero activations", "only outliers", "1x1 map", "one channel", "13 channels", "extremes"],
 )
 def test_named_corners(variant, case):
-    config = VARIANTS[variant]
+    config = BUILDS[variant]
     rng = np.random.default_rng(11)
     w = rng.integers(-8, 8, (5, 13, 3, 3)).astype(np.int8)
     x = rng.integers(0, 256, (1, 13, 6, 7)).astype(np.int16)
@@ -108,10 +110,23 @@ def test_named_corners(variant, case):
             assert counters.pairs == counters.singles == 0 < counters.outliers
 
 
-def test_more_channels_than_fit():
+@pytest.mark.parametrize("variant", ["small", "one"])
+def test_more_channels_than_fit(variant):
     """Channel tiling: columns of one pixel exceed the memory, partial sums are added on the host."""
     rng = np.random.default_rng(3)
-    config = VARIANTS["small"]
+    config = BUILDS[variant]
     x = rng.integers(0, 256, (1, 70, 4, 5)).astype(np.int16)
     w = rng.integers(-128, 128, (6, 70, 3, 3)).astype(np.int8)
     check(config, x, w, padding=(1, 1, 1, 1))
+
+
+def test_depthwise_in_phases():
+    """Gather: neighbouring pixels of a row in banks of their own, odd sizes and a stride."""
+    rng = np.random.default_rng(4)
+    config = BUILDS["gather_tiny"]
+    w = rng.integers(-128, 128, (24, 1, 5, 5)).astype(np.int8)
+    x = rng.integers(-255, 256, (2, 24, 19, 21)).astype(np.int16)
+    for stride in ((1, 1), (2, 2)):
+        options = {"stride": stride, "padding": (2, 1, 2, 2), "groups": 24}
+        assert compile_conv(config, w, input_shape=(19, 21), **options).phases > 1
+        check(config, x, w, **options)
