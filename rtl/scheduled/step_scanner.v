@@ -85,12 +85,13 @@ module step_scanner #(
     reg  [SCAN-1:0]     tail;                    // steps that exist in the last group
     reg                 skip;
     reg  [15:0]         x_left, y_left, nx;
+    reg                 x_last, y_last;          // nothing left
     reg  [COLUMN_W-1:0] pixel, row, dx, dy;
     reg  [CREDIT_W-1:0] credits;
 
     wire        ask        = running && credits != {CREDIT_W{1'b0}};
     wire        close      = group == group_last;
-    wire        run_end    = close && x_left == 16'd0 && y_left == 16'd0;
+    wire        run_end    = close && x_last && y_last;
     wire        drop;
 
     generate
@@ -120,6 +121,8 @@ module step_scanner #(
             nx         <= r_nx;
             x_left     <= r_nx;
             y_left     <= r_ny;
+            x_last     <= r_nx == 16'd0;
+            y_last     <= r_ny == 16'd0;
             pixel      <= r_base;
             row        <= r_base;
             dx         <= r_dx;
@@ -127,10 +130,12 @@ module step_scanner #(
         end else if (ask) begin
             group <= close ? {GROUP_W{1'b0}} : group + 1'b1;
             if (close) begin
-                x_left <= (x_left == 16'd0) ? nx : x_left - 16'd1;
-                pixel  <= (x_left == 16'd0) ? row + dy : pixel + dx;
-                if (x_left == 16'd0) begin
+                x_left <= x_last ? nx : x_left - 16'd1;
+                x_last <= x_last ? nx == 16'd0 : x_left == 16'd1;
+                pixel  <= x_last ? row + dy : pixel + dx;
+                if (x_last) begin
                     y_left <= y_left - 16'd1;
+                    y_last <= y_left == 16'd1;
                     row    <= row + dy;
                 end
             end
