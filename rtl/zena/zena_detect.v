@@ -1,12 +1,14 @@
 // zena_detect: leading-one detection: one common non-zero position per cycle.
-// Purpose: takes a chunk's ANDed bit-vectors and names its set positions, lowest first.  A chunk without any takes one
-//          cycle, in which nothing is multiplied.
+// Purpose: takes a chunk's ANDed bit-vectors and names its set positions, lowest first.  A chunk without any (a pixel's
+//          last) takes one cycle, in which nothing is multiplied.
 // Licence: MIT.
-// Timing: outputs are registered one cycle after the decision; no cycle is lost between chunks, pixels or jobs.
+// Timing: outputs are registered one cycle after the decision; no cycle is lost between chunks, pixels or jobs, but that
+//         a pixel's end comes at the earliest five cycles after the one before: a sum waits that long for its turn.
 `default_nettype none
 
 module zena_detect #(
-    parameter CHUNK_W  = 5,   // half and chunk
+    parameter SLOT_W   = 2,
+    parameter CHUNK_W  = 6,   // slot and chunk
     parameter COLUMN_W = 6,
     parameter PSUM_W   = 6
 ) (
@@ -32,7 +34,7 @@ module zena_detect #(
     output reg  [PSUM_W-1:0]   psum,
     output reg                 first,
     output reg                 job_end,    // the last cycle of a job of ...
-    output reg                 job_half    // ... this half
+    output reg  [SLOT_W-1:0]   job_slot    // ... this slot
 );
 
     reg                now_valid, now_first, now_pixel_end, now_job_end;
@@ -82,21 +84,26 @@ module zena_detect #(
         lowest[1:0] = low[2*lowest[3:2] +: 2];
     end
 
-    assign s_ready = !now_more;
+    // Cycles until a pixel's last chunk may follow the pixel that has ended: loaded then, it ends one cycle later.
+    reg  [1:0] pace;
+    reg        pacing;   // pace is not zero
+    wire       pixel_ends = now_pixel_end && !now_more;
+
+    assign s_ready = !now_more && !(s_pixel_end && (now_pixel_end || pacing));
 
     always @(posedge clk) begin
         now_mask <= rest;
         now_more <= rest_more;
-        if (s_ready) begin
-            now_valid     <= s_valid;
-            now_more      <= s_valid && s_more;
+        if (!now_more) begin
+            now_valid     <= s_valid && s_ready;
+            now_more      <= s_valid && s_ready && s_more;
             now_none      <= s_none;
             now_mask      <= s_mask;
             now_chunk     <= s_chunk;
             now_column    <= s_column;
             now_psum      <= s_psum;
             now_first     <= s_first;
-            now_pixel_end <= s_pixel_end;
+            now_pixel_end <= s_valid && s_ready && s_pixel_end;
             now_job_end   <= s_job_end;
         end
         product   <= now_valid && !now_none;
@@ -106,12 +113,16 @@ module zena_detect #(
         column    <= now_column;
         psum      <= now_psum;
         first     <= now_first;
-        pixel_end <= now_valid && now_pixel_end && !now_more;
+        pace      <= pixel_ends ? 2'd3 : pacing ? pace - 2'd1 : 2'd0;
+        pacing    <= pixel_ends || pace[1];
+        pixel_end <= pixel_ends;
         job_end   <= now_valid && now_job_end && !now_more;
-        job_half  <= now_chunk[CHUNK_W-1];
+        job_slot  <= now_chunk[CHUNK_W-1 -: SLOT_W];
         if (rst) begin
-            now_valid <= 1'b0;
-            now_more  <= 1'b0;
+            now_valid     <= 1'b0;
+            now_pixel_end <= 1'b0;
+            now_more      <= 1'b0;
+            pacing        <= 1'b0;
             product   <= 1'b0;
             empty     <= 1'b0;
             pixel_end <= 1'b0;

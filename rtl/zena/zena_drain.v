@@ -9,7 +9,8 @@ module zena_drain #(
     parameter FILTERS = 8,
     parameter WGS     = 2,
     parameter SUB_WGS = 1,
-    parameter PSUMS   = 64
+    parameter PSUMS   = 64,   // per PE
+    parameter JOB_PSUMS = 64  // that jobs can name: PSUMS, or SUB_WGS times as many if the sub-WGs share them
 ) (
     input  wire                     clk,
     input  wire                     rst,
@@ -21,9 +22,9 @@ module zena_drain #(
     input  wire                     load_relu,
     input  wire                     load_last,
     input  wire [7:0]               load_wgs,
-    input  wire [$clog2(PSUMS)-1:0] load_psum,
-    input  wire [$clog2(PSUMS)-1:0] load_nx,       // minus one
-    input  wire [$clog2(PSUMS)-1:0] load_ny,       // minus one
+    input  wire [$clog2(JOB_PSUMS)-1:0] load_psum,
+    input  wire [$clog2(JOB_PSUMS)-1:0] load_nx,   // minus one
+    input  wire [$clog2(JOB_PSUMS)-1:0] load_ny,   // minus one
     // Their ends.
     input  wire [SUB_WGS-1:0]       complete,
     output reg  [SUB_WGS-1:0]       drained,       // a job's last read, a cycle ago
@@ -36,8 +37,8 @@ module zena_drain #(
     output wire                     m_axis_tlast
 );
 
-    localparam PSUM_W  = $clog2(PSUMS);
-    localparam PE_W    = $clog2(FILTERS);
+    localparam PSUM_W  = $clog2(JOB_PSUMS);
+    localparam PE_W    = $clog2(FILTERS) + $clog2(PSUMS) - PSUM_W;
     localparam SUB_Q   = FILTERS / SUB_WGS;
     localparam LAST_PE = SUB_Q - 1;
     localparam WORDS   = WGS + 1;
@@ -53,7 +54,7 @@ module zena_drain #(
     wire [PSUM_W-1:0] q_psum, q_nx, q_ny;
 
     axis_fifo #(
-        .WIDTH(ENTRY_W), .DEPTH(16)
+        .WIDTH(ENTRY_W), .DEPTH(32)
     ) queue (
         .clk(clk), .rst(rst),
         .s_data({load_sub_wg, load_relu, load_last, load_wgs, load_psum, load_nx, load_ny}),
@@ -89,13 +90,13 @@ module zena_drain #(
     generate
         for (i = 0; i < SUB_WGS; i = i + 1) begin : g_complete
             localparam [3:0] INDEX = i;
-            reg [4:0] count;
-            assign any_complete[i] = count != 5'd0;
+            reg [5:0] count;
+            assign any_complete[i] = count != 6'd0;
             always @(posedge clk) begin
                 drained[i] <= read_last && sub_wg == INDEX && !rst;
-                count <= count + {4'd0, settled[i]} - {4'd0, start && q_sub_wg == INDEX};
+                count <= count + {5'd0, settled[i]} - {5'd0, start && q_sub_wg == INDEX};
                 if (rst)
-                    count <= 5'd0;
+                    count <= 6'd0;
             end
         end
         if (SUB_WGS < 16) begin : g_none
@@ -106,7 +107,7 @@ module zena_drain #(
     // ---- reads: pixel by pixel, PE by PE -----------------------------------------------------------
     wire [7:0] words      = q_wgs + {7'd0, q_relu};
     wire [8:0] words_up   = {1'b0, words} + 9'd1;
-    wire [15:0] first_pe  = {12'd0, q_sub_wg} * SUB_Q[15:0];
+    wire [15:0] first_pe  = (JOB_PSUMS == PSUMS) ? {12'd0, q_sub_wg} * SUB_Q[15:0] : 16'd0;
     wire unused_bits      = &{1'b0, words_up, first_pe[15:PE_W]};
 
     always @(posedge clk) begin
@@ -143,8 +144,8 @@ module zena_drain #(
     end
 
     // ---- ReLU: sums arrive in cycle 6 after the read, leave in cycle 7 ------------------------------
-    wire               relu_6, relu_7, load_7, last_7, odd_7;
-    wire [BEATS_W-1:0] beats_7;
+    wire               relu_6, relu_7, load_6, last_6, odd_6;
+    wire [BEATS_W-1:0] beats_6;
     reg  [WGS*32-1:0]  sums_7;
     reg  [WGS-1:0]     some_7;
     wire [31:0]        vector = {{(32-WGS){1'b0}}, some_7};
@@ -153,9 +154,9 @@ module zena_drain #(
     delay #(.WIDTH(1), .STAGES(6)) relu_delay (.clk(clk), .d(relu), .q(relu_6));
     delay #(.WIDTH(1), .STAGES(1)) relu_last (.clk(clk), .d(relu_6), .q(relu_7));
     delay #(
-        .WIDTH(3 + BEATS_W), .STAGES(7)
+        .WIDTH(3 + BEATS_W), .STAGES(6)
     ) read_delay (
-        .clk(clk), .d({read && !rst, read_last && last, odd, beats}), .q({load_7, last_7, odd_7, beats_7})
+        .clk(clk), .d({read && !rst, read_last && last, odd, beats}), .q({load_6, last_6, odd_6, beats_6})
     );
 
     // A work group the job does not use counts as zero: its partial sums are not this job's.
@@ -182,7 +183,7 @@ module zena_drain #(
     ) sender (
         .clk(clk), .rst(rst),
         .can_close(can_close), .reserve(read), .reserve_beats(beats),
-        .load(load_7), .last(last_7), .load_beats(beats_7), .load_odd(odd_7), .sums(words_7),
+        .load(load_6), .last(last_6), .load_beats(beats_6), .load_odd(odd_6), .sums(words_7),
         .m_axis_tdata(m_axis_tdata), .m_axis_tvalid(m_axis_tvalid), .m_axis_tready(m_axis_tready),
         .m_axis_tlast(m_axis_tlast)
     );

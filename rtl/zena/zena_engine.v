@@ -1,6 +1,7 @@
 // zena_engine: the zero-aware engine of ZeNA behind two streams.
 // Purpose: WGS x FILTERS PEs, each multiplying only where weight and activation are both non-zero.  Kernels are broadcast
-//          over the work groups, activations over the PEs; sub-WGs take jobs independently of one another.
+//          over the work groups, activations over the PEs; sub-WGs work independently of one another, each on its own
+//          jobs or, with STEALING, on any.
 // Licence: MIT.
 // Timing: see zena_pe; nothing waits inside a job.
 // Formats: docs/streams.md.
@@ -14,7 +15,9 @@ module zena_engine #(
     parameter STEPS    = 16,
     parameter WEIGHT_W = 16,
     parameter SUB_WGS  = 1,
-    parameter PSUMS    = 64
+    parameter PSUMS    = 64,  // per PE
+    parameter STEALING = 0,
+    parameter JOBS     = 2    // kernel tiles each PE holds: they run up to one less ahead of the slowest
 ) (
     input  wire        clk,
     input  wire        rst,
@@ -41,8 +44,10 @@ module zena_engine #(
 
     localparam COLUMN_W = $clog2(COLUMNS);
     localparam CHUNK_W  = $clog2(STEPS);
-    localparam PSUM_W   = $clog2(PSUMS);
-    localparam PE_W     = $clog2(FILTERS);
+    localparam JOB_PSUMS = (STEALING != 0) ? PSUMS * SUB_WGS : PSUMS;
+    localparam SLOT_W   = $clog2(JOBS);
+    localparam SLOTS    = JOBS * SUB_WGS;
+    localparam PSUM_W   = $clog2(JOB_PSUMS);
     localparam JOB_W    = 1 + CHUNK_W + 3 * PSUM_W + 3 * COLUMN_W;
     localparam SUB_Q    = FILTERS / SUB_WGS;
     localparam COUNT_W  = $clog2(SUB_Q + 1);
@@ -53,18 +58,18 @@ module zena_engine #(
     genvar i, j;
 
     // ---- loader ----------------------------------------------------------------------------------
-    wire [2*SUB_WGS-1:0]   slot_valid, slot_page, slot_go;
+    wire [SLOTS-1:0]       slot_valid, slot_page, slot_go;
     wire                   drain_ready;
     wire [4*16-1:0]        bus_data;
     wire [4*4-1:0]         bus_position;
     wire [4*COLUMN_W-1:0]  bus_index;
-    wire                   bus_half;
+    wire [SLOT_W-1:0]      bus_slot, job_slot;
     wire [WGS-1:0]         act_mask_we, act_value_we;
     wire [FILTERS-1:0]     kernel_mask_we, kernel_value_we;
     wire [SUB_WGS-1:0]     offset_we;
     wire [CHUNK_W-1:0]     offset_chunk;
     wire [COLUMN_W-1:0]    offset_data;
-    wire                   load, job_half, job_page, job_first, job_last, job_final, job_relu;
+    wire                   load, job_page, job_first, job_last, job_final, job_relu;
     wire [3:0]             job_sub_wg, job_undrained;
     wire [7:0]             job_wgs;
     wire [CHUNK_W-1:0]     job_chunks;
@@ -72,16 +77,17 @@ module zena_engine #(
     wire [COLUMN_W-1:0]    job_base, job_dx, job_dy;
 
     zena_loader #(
-        .FILTERS(FILTERS), .WGS(WGS), .COLUMNS(COLUMNS), .STEPS(STEPS), .SUB_WGS(SUB_WGS), .PSUMS(PSUMS)
+        .FILTERS(FILTERS), .WGS(WGS), .COLUMNS(COLUMNS), .STEPS(STEPS), .SUB_WGS(SUB_WGS), .PSUMS(JOB_PSUMS),
+        .JOBS(JOBS), .STEALING(STEALING)
     ) loader (
         .clk(clk), .rst(rst),
         .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid), .s_axis_tready(s_axis_tready),
         .slot_valid(slot_valid), .slot_page(slot_page), .drain_ready(drain_ready),
-        .bus_data(bus_data), .bus_position(bus_position), .bus_index(bus_index), .bus_half(bus_half),
+        .bus_data(bus_data), .bus_position(bus_position), .bus_index(bus_index), .bus_slot(bus_slot),
         .act_mask_we(act_mask_we), .act_value_we(act_value_we),
         .kernel_mask_we(kernel_mask_we), .kernel_value_we(kernel_value_we),
         .offset_we(offset_we), .offset_chunk(offset_chunk), .offset_data(offset_data),
-        .load(load), .job_sub_wg(job_sub_wg), .job_half(job_half), .job_page(job_page), .job_first(job_first),
+        .load(load), .job_sub_wg(job_sub_wg), .job_slot(job_slot), .job_page(job_page), .job_first(job_first),
         .job_last(job_last), .job_final(job_final), .job_relu(job_relu), .job_wgs(job_wgs),
         .job_undrained(job_undrained), .job_chunks(job_chunks), .job_psum(job_psum), .job_nx(job_nx),
         .job_ny(job_ny), .job_base(job_base), .job_dx(job_dx), .job_dy(job_dy),
@@ -93,17 +99,24 @@ module zena_engine #(
     wire unused_index = &{1'b0, bus_index};   // a chunk's number is shorter than a column's
 
     // ---- slots of every sub-WG -------------------------------------------------------------------
-    wire [2*SUB_WGS*8-1:0]     slot_wgs;
-    wire [2*SUB_WGS*JOB_W-1:0] slot_job;
-    wire [WGS*2*SUB_WGS-1:0]   wg_done;
-    reg  [2*SUB_WGS-1:0]       all_done;
+    wire [SLOTS*8-1:0]         slot_wgs;
+    wire [SLOTS*JOB_W-1:0]     slot_job;
+    wire [WGS*SLOTS-1:0]       wg_done;
+    reg  [SLOTS-1:0]           all_done;
     wire [SUB_WGS-1:0]         complete_final, drained;
+    wire [SLOTS-1:0]           same;   // slots of other sub-WGs whose jobs add to the partial sums of the one loaded
 
     generate
-        for (i = 0; i < 2 * SUB_WGS; i = i + 1) begin : g_all_done
+        for (i = 0; i < SLOTS; i = i + 1) begin : g_same
+            localparam SUB_WG = i / JOBS;
+            assign same[i] = STEALING != 0 && slot_valid[i] && job_sub_wg != SUB_WG[3:0]
+                          && slot_job[i*JOB_W + 3*COLUMN_W +: PSUM_W] == job_psum;
+        end
+
+        for (i = 0; i < SLOTS; i = i + 1) begin : g_all_done
             wire [WGS-1:0] bits;
             for (j = 0; j < WGS; j = j + 1) begin : g_wg_done
-                assign bits[j] = wg_done[j*2*SUB_WGS + i];
+                assign bits[j] = wg_done[j*SLOTS + i];
             end
             always @(posedge clk)
                 all_done[i] <= &bits;
@@ -113,16 +126,17 @@ module zena_engine #(
             localparam [3:0] INDEX = i;
             wire unused_complete;
             zena_slots #(
-                .JOB_W(JOB_W)
+                .JOB_W(JOB_W), .JOBS(JOBS), .SLOTS(SLOTS)
             ) slots (
                 .clk(clk), .rst(rst),
-                .load(load && job_sub_wg == INDEX), .load_half(job_half), .load_page(job_page),
-                .load_final(job_final), .load_undrained(job_undrained), .load_wgs(job_wgs),
+                .load(load && job_sub_wg == INDEX), .load_slot(job_slot), .load_page(job_page),
+                .load_final(job_final), .load_waits(same), .load_undrained(job_undrained), .load_wgs(job_wgs),
                 .load_job({job_first, job_chunks, job_nx, job_ny, job_psum, job_base, job_dx, job_dy}),
-                .valid(slot_valid[2*i +: 2]), .page(slot_page[2*i +: 2]), .go(slot_go[2*i +: 2]),
-                .wgs(slot_wgs[2*i*8 +: 16]), .job(slot_job[2*i*JOB_W +: 2*JOB_W]),
-                .done(all_done[2*i +: 2]), .complete(unused_complete), .complete_final(complete_final[i]),
-                .drained(drained[i])
+                .valid(slot_valid[JOBS*i +: JOBS]), .page(slot_page[JOBS*i +: JOBS]), .go(slot_go[JOBS*i +: JOBS]),
+                .wgs(slot_wgs[JOBS*i*8 +: JOBS*8]), .job(slot_job[JOBS*i*JOB_W +: JOBS*JOB_W]),
+                .done(all_done[JOBS*i +: JOBS]), .complete(unused_complete), .complete_final(complete_final[i]),
+                .noted(load && job_final && (STEALING != 0 || job_sub_wg == INDEX)),
+                .drained(STEALING != 0 ? |drained : drained[i]), .all_valid(slot_valid)
             );
         end
     endgenerate
@@ -137,7 +151,7 @@ module zena_engine #(
             turn <= turn + 3'd1;
 
     // ---- work groups -----------------------------------------------------------------------------
-    wire [PE_W+PSUM_W-1:0]          drain_addr;
+    wire [$clog2(FILTERS)+$clog2(PSUMS)-1:0] drain_addr;
     wire [WGS*32-1:0]               drain_sums;
     wire [WGS*SUB_WGS*COUNT_W-1:0]  wg_products, wg_empties;
     wire [4*CHUNK_W-1:0]            kernel_chunk;
@@ -150,16 +164,16 @@ module zena_engine #(
             localparam L = i % 4;
             zena_wg #(
                 .ACT_W(ACT_W), .WEIGHT_W(WEIGHT_W), .FILTERS(FILTERS), .SUB_WGS(SUB_WGS), .COLUMNS(COLUMNS),
-                .STEPS(STEPS), .PSUMS(PSUMS), .INDEX(i)
+                .STEPS(STEPS), .PSUMS(PSUMS), .JOB_PSUMS(JOB_PSUMS), .JOBS(JOBS), .INDEX(i)
             ) wg (
                 .clk(clk), .rst(rst), .turn(turn), .go(slot_go), .wgs(slot_wgs), .job(slot_job),
-                .done(wg_done[i*2*SUB_WGS +: 2*SUB_WGS]),
+                .done(wg_done[i*SLOTS +: SLOTS]),
                 .act_mask_we(act_mask_we[i]), .act_value_we(act_value_we[i]),
                 .act_column(bus_index[L*COLUMN_W +: COLUMN_W]), .act_position(bus_position[L*4 +: 4]),
                 .act_data(bus_data[L*16 +: 16]),
-                .kernel_half(bus_half), .kernel_mask_we(kernel_mask_we), .kernel_value_we(kernel_value_we),
+                .kernel_slot(bus_slot), .kernel_mask_we(kernel_mask_we), .kernel_value_we(kernel_value_we),
                 .kernel_chunk(kernel_chunk), .kernel_position(bus_position), .kernel_data(bus_data),
-                .offset_half(job_half), .offset_we(offset_we), .offset_chunk(offset_chunk), .offset_data(offset_data),
+                .offset_slot(job_slot), .offset_we(offset_we), .offset_chunk(offset_chunk), .offset_data(offset_data),
                 .drain_addr(drain_addr), .drain_sum(drain_sums[i*32 +: 32]),
                 .products(wg_products[i*SUB_WGS*COUNT_W +: SUB_WGS*COUNT_W]),
                 .empties(wg_empties[i*SUB_WGS*COUNT_W +: SUB_WGS*COUNT_W])
@@ -169,7 +183,7 @@ module zena_engine #(
 
     // ---- drain -----------------------------------------------------------------------------------
     zena_drain #(
-        .FILTERS(FILTERS), .WGS(WGS), .SUB_WGS(SUB_WGS), .PSUMS(PSUMS)
+        .FILTERS(FILTERS), .WGS(WGS), .SUB_WGS(SUB_WGS), .PSUMS(PSUMS), .JOB_PSUMS(JOB_PSUMS)
     ) drain (
         .clk(clk), .rst(rst), .turn(turn),
         .load(load && job_final), .ready(drain_ready), .load_sub_wg(job_sub_wg), .load_relu(job_relu),
@@ -183,7 +197,7 @@ module zena_engine #(
     reg last_loaded;
 
     assign blocked  = |(slot_valid & ~slot_go);
-    assign finished = last_loaded && slot_valid == {(2*SUB_WGS){1'b0}};
+    assign finished = last_loaded && slot_valid == {SLOTS{1'b0}};
 
     always @(posedge clk) begin
         if (load && job_last)

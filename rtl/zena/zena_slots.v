@@ -1,4 +1,4 @@
-// zena_slots: the jobs of one sub-WG: one that runs and one that is loaded or loading.
+// zena_slots: the jobs of one sub-WG: those that run, and those that are loaded and wait.
 // Purpose: holds their descriptions, lets each begin as soon as earlier sums are out of its way, and ends them in
 //          order, once every PE of every work group has finished (the barrier).
 // Licence: MIT.
@@ -6,81 +6,99 @@
 `default_nettype none
 
 module zena_slots #(
-    parameter JOB_W = 40
+    parameter JOB_W = 40,
+    parameter JOBS  = 3,    // slots
+    parameter SLOTS = 3     // of all sub-WGs
 ) (
-    input  wire               clk,
-    input  wire               rst,
-    // A job is loaded into a half.
-    input  wire               load,
-    input  wire               load_half,
-    input  wire               load_page,
-    input  wire               load_final,
-    input  wire [3:0]         load_undrained,
-    input  wire [7:0]         load_wgs,
-    input  wire [JOB_W-1:0]   load_job,
+    input  wire                    clk,
+    input  wire                    rst,
+    // A job is loaded into a slot.
+    input  wire                    load,
+    input  wire [$clog2(JOBS)-1:0] load_slot,
+    input  wire                    load_page,
+    input  wire                    load_final,
+    input  wire [SLOTS-1:0]        load_waits,    // slots whose jobs must end first
+    input  wire [3:0]              load_undrained,
+    input  wire [7:0]              load_wgs,
+    input  wire [JOB_W-1:0]        load_job,
     // State.
-    output reg  [1:0]         valid,
-    output reg  [1:0]         page,
-    output reg  [1:0]         go,
-    output wire [15:0]        wgs,
-    output wire [2*JOB_W-1:0] job,
-    input  wire [1:0]         done,          // all PEs, registered
-    output wire               complete,
-    output wire               complete_final,
-    input  wire               drained        // the sums of the oldest final job not yet sent are read
+    output reg  [JOBS-1:0]         valid,
+    output reg  [JOBS-1:0]         page,
+    output reg  [JOBS-1:0]         go,
+    output reg  [8*JOBS-1:0]       wgs,
+    output reg  [JOBS*JOB_W-1:0]   job,
+    input  wire [JOBS-1:0]         done,          // all PEs, registered
+    output wire                    complete,
+    output wire                    complete_final,
+    // Final jobs of this sub-WG, with stealing of all: one is loaded, the sums of the oldest unsent one are read.
+    input  wire                    noted,
+    input  wire                    drained,
+    input  wire [SLOTS-1:0]        all_valid
 );
 
-    reg             oldest;
-    reg [1:0]       final_job;
-    reg [7:0]       wgs_0, wgs_1;
-    reg [JOB_W-1:0] job_0, job_1;
-    // Final jobs loaded and drained, modulo 64; what `drained_count` must reach before a job may begin.
-    reg [5:0]       loaded_count, drained_count, target_0, target_1;
+    localparam SLOT_W = $clog2(JOBS);
+    localparam LAST   = JOBS - 1;
 
-    wire [5:0] target  = loaded_count - {2'd0, load_undrained};
-    wire [5:0] ahead_0 = drained_count - target_0;
-    wire [5:0] ahead_1 = drained_count - target_1;
-    wire unused_ahead  = &{1'b0, ahead_0[4:0], ahead_1[4:0]};
+    reg  [SLOT_W-1:0] oldest;
+    reg  [JOBS-1:0]   final_job;
+    // Final jobs loaded and drained, modulo 128.  `undrained` of them may be unsent when a job begins; its largest value
+    // means no wait: 63 are more than there can be.
+    reg  [6:0]        loaded_count, drained_count;
+    wire [6:0]        target = loaded_count - {1'b0, {2{&load_undrained}}, load_undrained};
 
-    assign wgs = {wgs_1, wgs_0};
-    assign job = {job_1, job_0};
     assign complete       = valid[oldest] && done[oldest];
     assign complete_final = complete && final_job[oldest];
 
     always @(posedge clk) begin
-        go[0] <= valid[0] && !ahead_0[5];
-        go[1] <= valid[1] && !ahead_1[5];
-        if (complete) begin
-            valid[oldest] <= 1'b0;
-            oldest        <= ~oldest;
-        end
+        if (complete)
+            oldest <= (oldest == LAST[SLOT_W-1:0]) ? {SLOT_W{1'b0}} : oldest + 1'b1;
         if (drained)
-            drained_count <= drained_count + 6'd1;
-        if (load) begin
-            valid[load_half]     <= 1'b1;
-            page[load_half]      <= load_page;
-            final_job[load_half] <= load_final;
-            loaded_count         <= loaded_count + {5'd0, load_final};
-            if (load_half) begin
-                wgs_1    <= load_wgs;
-                job_1    <= load_job;
-                target_1 <= target;
-            end else begin
-                wgs_0    <= load_wgs;
-                job_0    <= load_job;
-                target_0 <= target;
-            end
-        end
+            drained_count <= drained_count + 7'd1;
+        if (noted)
+            loaded_count <= loaded_count + 7'd1;
         if (rst) begin
-            valid         <= 2'b00;
-            wgs_0         <= 8'd1;   // an unused work group counts as done: the first must not be that
-            wgs_1         <= 8'd1;
-            go            <= 2'b00;
-            oldest        <= 1'b0;
-            loaded_count  <= 6'd0;
-            drained_count <= 6'd0;
+            oldest        <= {SLOT_W{1'b0}};
+            loaded_count  <= 7'd0;
+            drained_count <= 7'd0;
         end
     end
+
+    genvar i;
+    generate
+        for (i = 0; i < JOBS; i = i + 1) begin : g_slot
+            localparam [SLOT_W-1:0] INDEX = i;
+            reg  [6:0]       start_count;   // what drained_count must reach before the job may begin
+            reg              sent;          // it has: other sub-WGs may count on while this job waits or runs
+            reg  [SLOTS-1:0] waits;
+            wire [6:0]       ahead       = drained_count - start_count;
+            wire             sent_enough = sent || !ahead[6];
+            wire             unused_bits = &{1'b0, ahead[5:0]};
+
+            always @(posedge clk) begin
+                go[i] <= valid[i] && sent_enough && waits == {SLOTS{1'b0}};
+                sent  <= sent_enough;
+                waits <= waits & all_valid;
+                if (complete && oldest == INDEX)
+                    valid[i] <= 1'b0;
+                if (load && load_slot == INDEX) begin
+                    valid[i]                <= 1'b1;
+                    page[i]                 <= load_page;
+                    final_job[i]            <= load_final;
+                    wgs[i*8 +: 8]           <= load_wgs;
+                    job[i*JOB_W +: JOB_W]   <= load_job;
+                    start_count             <= target;
+                    sent                    <= 1'b0;
+                    waits                   <= load_waits;
+                end
+                if (rst) begin
+                    valid[i]      <= 1'b0;
+                    go[i]         <= 1'b0;
+                    wgs[i*8 +: 8] <= 8'd1;   // an unused work group counts as done: the first must not be that
+                    waits         <= {SLOTS{1'b0}};
+                end
+            end
+        end
+    endgenerate
 
 endmodule
 

@@ -19,7 +19,8 @@ from zeroskip.runtime import zena_stream
 from zeroskip.runtime.bounds import intersections, multiplications
 from zeroskip.runtime.conv import run_plan
 from zeroskip.runtime.modes import MODES
-from zeroskip.runtime.program import FINAL, FIRST, ConvPlan
+from zeroskip.runtime.program import ConvPlan
+from zeroskip.runtime.zena_part import FINAL, FIRST
 
 ZENA = {"engine": "zena", "lanes": 16, "steps": 16}
 SMALL = Config("small", **ZENA, filters=8, wgs=2, sub_wgs=2, columns=64, psums=64, weight_w=16, act_w=16)
@@ -80,6 +81,7 @@ def test_random_layers_on_random_builds(seed):
         "random", **ZENA | {"steps": int(rng.choice([8, 16, 32]))}, filters=4 * sub_wgs * int(rng.integers(1, 3)),
         wgs=int(rng.integers(1, 10)), sub_wgs=sub_wgs, columns=int(rng.choice([32, 64, 256])), weight_w=weight_w,
         psums=int(rng.choice([32, 128, 512])), act_w=int(rng.choice([9, 16])),
+        stealing=int(sub_wgs > 1 and seed % 2),
     )  # fmt: skip
     depthwise = rng.random() < 0.2
     groups = int(rng.integers(1, 20)) if depthwise else int(rng.choice([1, 1, 3]))
@@ -139,7 +141,7 @@ def test_passes_and_two_sets_of_partial_sums():
     plan, _, _ = run(SMALL, x, w, padding=(1, 1, 1, 1), input_shape=(9, 9))
     part = plan.parts[0]
     assert part.turn[-1] > 0 and len(part.tiles) == 2 * (part.turn[-1] + 1)
-    assert part.rounds * (part.turn[-1] + 1) >= 90 / SMALL.filters
+    assert part.slots * (part.turn[-1] + 1) >= 90 / SMALL.filters
     for number in range(part.turn[-1] + 1):
         mine = part.turn == number
         assert ((part.flags[mine] & FIRST) > 0).sum() == ((part.flags[mine] & FINAL) > 0).sum() > 0

@@ -1,12 +1,15 @@
 """What the zena engine's compiler is made of: compressed lanes, kernel allocation, LogQuant, bounds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from zeroskip.compiler.allocate import ALLOCATIONS, allocate, expected_work, useful
 from zeroskip.compiler.conv import compile_conv
 from zeroskip.compiler.logquant import EXPONENT_MAX, decode, encode, is_log_quant, log_quantise
-from zeroskip.errors import InputError
+from zeroskip.errors import ConfigError, InputError
+from zeroskip.hardware.config import BUILTIN
 from zeroskip.hardware.packets import lane_group, log_weight
 from zeroskip.models import reference
 from zeroskip.runtime.bounds import intersections
@@ -67,12 +70,37 @@ def test_allocation_pays(spread, pes, sub_wgs):
     assert share["count"] > share["index"] * 1.04
     assert share["balanced"] > share["count"] - 0.003 and share["balanced"] > 0.98
     strict = useful(work, allocate(work.sum(1), pes, sub_wgs, "count"), ahead=0)
-    assert strict < share["count"] - 0.08  # running a job ahead is worth more than any order
+    assert strict < share["count"] - 0.08  # running ahead is worth more than any order
 
 
-def test_expected_work_counts_empty_chunks():
-    assert expected_work(np.array([[0, 16, 4]]), 1.0).tolist() == [21]
-    assert expected_work(np.array([[2]]), 0.5).item() == pytest.approx(1 + 0.25)
+def test_expected_work_is_the_products():
+    assert expected_work(np.array([[0, 16, 4]]), 1.0).tolist() == [20]
+    assert expected_work(np.array([[2, 3]]), 0.5).item() == pytest.approx(2.5)
+
+
+# -- work stealing -------------------------------------------------------------------------------------
+def test_stealing_is_among_two_or_four_sub_wgs():
+    zena = BUILTIN["zena"]
+    stealing = replace(zena, stealing=1)
+    assert (zena.job_psums, stealing.job_psums) == (128, 256)
+    assert stealing.hash != zena.hash
+    for sub_wgs in (1, 8):
+        with pytest.raises(ConfigError, match=f"stealing among {sub_wgs} sub_wgs; accepted: 2, 4"):
+            replace(zena, filters=32, sub_wgs=sub_wgs, stealing=1)
+
+
+def test_stealing_slots_are_jobs():
+    """20 filters on sub-WGs of 4 PEs: with stealing every four filters have partial sums of their own, for all jobs."""
+    w = np.ones((20, 16, 3, 3), np.int8)
+    config = replace(BUILTIN["zena_tiny"], psums=128, stealing=1)
+    shared = compile_conv(config, w, mode="WAZ+KA", input_shape=(6, 6)).parts[0]
+    for turn in range(shared.turn[-1] + 1):
+        mine = shared.turn == turn
+        filters = set(shared.kernels[mine].ravel().tolist()) - {-1}
+        assert len(set(shared.slot[mine].tolist())) == -(-len(filters) // 4)
+    for first in np.flatnonzero(shared.flags & 1):
+        same = (shared.slot == shared.slot[first]) & (shared.turn == shared.turn[first])
+        assert (shared.kernels[same] == shared.kernels[first]).all()
 
 
 # -- LogQuant ------------------------------------------------------------------------------------------

@@ -39,9 +39,12 @@ def interpret(config, words):
     acts = np.zeros((config.wgs, config.columns, 16), np.int64)
     masks = np.zeros((config.wgs, config.columns, 16), bool)
     page_of = np.full(config.columns, -1)
-    psums = np.zeros((config.wgs, config.filters, config.psums), np.int64)
-    live = np.zeros((config.sub_wgs, config.psums), bool)  # partial sums between a first and a final job
-    finals = [[] for _ in range(config.sub_wgs)]  # psum ranges of each sub-WG's final jobs, in order
+    # Partial sums belong to a sub-WG's PEs; with stealing, to the PEs of all sub-WGs that may do a job.
+    owners = 1 if config.stealing else config.sub_wgs
+    psums = np.zeros((owners, config.wgs, config.sub_filters, config.job_psums), np.int64)
+    live = np.zeros((owners, config.job_psums), bool)  # partial sums between a first and a final job
+    begins = np.full(config.job_psums, -1)
+    finals = [[] for _ in range(owners)]  # psum ranges of each owner's final jobs, in order
     out, counts = [], {"multiplies": 0, "empty_chunks": 0, "pe_cycles": 0, "jobs": 0}
     at = last = 0
     while at < len(words):
@@ -64,7 +67,8 @@ def interpret(config, words):
         head, loop = decode(JOB_HEADER_0, words[at]), decode(JOB_HEADER_1, words[at + 1])
         chunks, pixels, sub = head["chunks"], loop["nx"] * loop["ny"], head["sub_wg"]
         assert MIN_CHUNKS <= chunks <= config.steps and 1 <= head["wgs"] <= config.wgs and sub < config.sub_wgs
-        assert pixels >= 1 and head["psum"] + pixels <= config.psums
+        assert pixels >= 1 and head["psum"] + pixels <= config.job_psums
+        owner = 0 if config.stealing else sub
         beats = -(-chunks // 4)
         offsets = words[at + 2 : at + 2 + beats].view(np.uint16)[:chunks].astype(int)
         at += 2 + beats
@@ -83,25 +87,27 @@ def interpret(config, words):
         used = m.any((0, 2))
         assert (page_of[column[:, used]] == head["page"]).all(), "a column of another page"
         places = slice(head["psum"], head["psum"] + pixels)
+        if config.stealing:
+            assert np.isin(begins[places], (-1, head["psum"])).all(), "jobs share some of their partial sums"
+            begins[places] = head["psum"]
         if head["first"]:
-            assert not live[sub, places].any(), "partial sums that are still needed"
-            late = finals[sub][max(len(finals[sub]) - head["undrained"], 0) :]
+            assert not live[owner, places].any(), "partial sums that are still needed"
+            late = finals[owner][max(len(finals[owner]) - head["undrained"], 0) :]
             assert not any(a < places.stop and places.start < b for a, b in late), "partial sums not yet sent"
         else:
-            assert live[sub, places].all(), "partial sums that never began"
-        live[sub, places] = not head["final"]
-        mine = slice(sub * config.sub_filters, (sub + 1) * config.sub_filters)
+            assert live[owner, places].all(), "partial sums that never began"
+        live[owner, places] = not head["final"]
         for wg in range(head["wgs"]):
             both = masks[wg, column][None] & m[:, None]  # (PEs, pixels, chunks, 16)
             found = (np.where(both, acts[wg, column][None] * w[:, None], 0)).sum((2, 3))
-            psums[wg, mine, places] = found + (0 if head["first"] else psums[wg, mine, places])
+            psums[owner, wg, :, places] = found + (0 if head["first"] else psums[owner, wg, :, places])
             products = np.count_nonzero(both, axis=3)
             counts["multiplies"] += int(products.sum())
             counts["empty_chunks"] += int((products == 0).sum())
         counts["jobs"] += 1
         if head["final"]:
-            finals[sub].append((places.start, places.stop))
-            sums = psums[: head["wgs"], mine, places].transpose(2, 1, 0).astype(np.int32)  # (pixels, PEs, wgs)
+            finals[owner].append((places.start, places.stop))
+            sums = psums[owner, : head["wgs"], :, places].transpose(2, 1, 0).astype(np.int32)  # (pixels, PEs, wgs)
             out.append(np.pad(sums, ((0, 0), (0, 0), (0, head["wgs"] % 2))).ravel())
         last = head["last"]
         assert not last or head["final"]

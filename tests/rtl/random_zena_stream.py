@@ -37,11 +37,16 @@ def random_weight(config: Config, rng) -> int:
     return int(rng.integers(-(1 << config.weight_w - 1), 1 << config.weight_w - 1))
 
 
+_PLACE = 16
+"""Partial sums of the largest job."""
+
+
 def random_stream(config: Config, seed: int, jobs: int = 12) -> tuple[np.ndarray, int]:
     """A whole transfer: uint64 words, and the number of result beats.
 
     Each page is half of the columns at a random rotation, so that addresses wrap around.  Partial sums are
-    reused as soon as the rules allow, with the largest ``undrained`` that is legal.
+    reused as soon as the rules allow, with the largest ``undrained`` that is legal.  With stealing, jobs share few
+    places of partial sums, so that they often have to wait for each other.
     """
     rng = np.random.default_rng(seed)
     zeros, sparsity = (float(p) for p in rng.choice([0.0, 0.3, 0.6, 0.9, 1.0], 2))
@@ -52,8 +57,10 @@ def random_stream(config: Config, seed: int, jobs: int = 12) -> tuple[np.ndarray
     beats = 0
     for page in (0, 1):
         words += random_zact(config, rng, page, start[page] % config.columns, half, config.wgs, zeros)
-    started = np.zeros((config.sub_wgs, config.psums), int)
+    started = np.zeros((config.sub_wgs, config.job_psums), int)
     unsent: list[list[tuple[int, int]]] = [[] for _ in range(config.sub_wgs)]
+    places = min(int(rng.integers(1, 5)), config.job_psums // _PLACE)
+    ends = places if config.stealing else config.sub_wgs
     for index in range(jobs):
         while rng.random() < 0.3:
             page = int(rng.integers(2))
@@ -65,19 +72,26 @@ def random_stream(config: Config, seed: int, jobs: int = 12) -> tuple[np.ndarray
         chunks = int(rng.choice([5, 6, config.steps // 2 + 1, config.steps]))
         nx, ny = (int(n) for n in rng.integers(1, int(rng.choice([2, 3, 5])), 2))
         psum = int(rng.integers(config.psums - nx * ny + 1)) if rng.random() < 0.7 else 0
-        last, ending = index == jobs - 1, index >= jobs - config.sub_wgs
-        sub_wg = jobs - 1 - index if ending else sub_wg
+        last, ending = index == jobs - 1, index >= jobs - ends
+        if config.stealing:
+            psum = _PLACE * (jobs - 1 - index if ending else int(rng.integers(places)))
+        elif ending:
+            sub_wg = jobs - 1 - index
+        owner = 0 if config.stealing else sub_wg
         final, relu = ending or rng.random() < 0.5, int(rng.integers(2))
-        begun = started[sub_wg, psum : psum + nx * ny]
+        begun = started[owner, psum : psum + nx * ny]
         first = int((begun < wgs).any() or rng.random() < 0.3)
         if first:
             np.maximum(begun, wgs, out=begun)
-        waiting = unsent[sub_wg]
+        waiting = unsent[owner]
         overlap = [at for at, (low, high) in enumerate(waiting) if low < psum + nx * ny and psum < high]
-        undrained = min(15, len(waiting) - 1 - overlap[-1] if overlap else 15)
+        undrained = min(14, len(waiting) - 1 - overlap[-1]) if overlap else packets.NO_WAIT
         if rng.random() < 0.2:
             undrained = int(rng.integers(undrained + 1))
-        del waiting[: max(0, len(waiting) - undrained)]
+        sure = 0 if undrained == packets.NO_WAIT else max(0, len(waiting) - undrained)
+        for at, (low, high) in enumerate(waiting[:sure]):
+            if not config.stealing or (low < psum + nx * ny and psum < high):
+                waiting[at] = (0, 0)  # sent when this job starts, and so for all that start later
         if final:
             waiting.append((psum, psum + nx * ny))
             beats += nx * ny * config.sub_filters * -(-(wgs + relu) // 2)

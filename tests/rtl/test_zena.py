@@ -90,13 +90,14 @@ def test_a_sum_by_hand(kind):
     with open_device(kind, config) as device:
         received, counters = device.execute(words, config.sub_filters)
     assert received.tolist() == [total << 32 | 1] * 4
-    # Chunks 0 and 2 of the first job and chunk 0 of the second have one product each, the other seven are empty.
-    assert (counters.multiplies, counters.empty_chunks, counters.barrier_wait) == (4 * 3, 4 * 7, 0)
-    assert counters.busy == 10
+    # Chunks 0 and 2 of the first job and chunk 0 of the second have one product each; of the empty ones only the two at
+    # the pixels' ends take a cycle.
+    assert (counters.multiplies, counters.empty_chunks, counters.barrier_wait) == (4 * 3, 4 * 2, 0)
+    assert counters.busy == 5
 
 
-def test_job_takes_one_cycle_per_product_and_empty_chunk():
-    """No bubble between chunks, pixels and jobs, whatever the density."""
+def test_job_takes_one_cycle_per_product():
+    """No bubble between chunks, pixels and jobs, none for chunks without products."""
     config = ZENA_VARIANTS["one"]
     kernels = [(0xFFFF, [1] * 16), (0, []), (1, [1]), (0, []), (0x0011, [1, 1])]
     pixels = 4 * 2
@@ -108,7 +109,67 @@ def test_job_takes_one_cycle_per_product_and_empty_chunk():
     with open_device("sim", config) as device:
         received, counters = device.execute(words, pixels * config.sub_filters)
     assert received.tolist() == [2 * 19] * (pixels * config.sub_filters)
-    assert counters.busy == counters.span == 2 * pixels * 21
+    assert counters.busy == counters.span == 2 * pixels * 19
+
+
+def test_pixels_without_products_take_five_cycles():
+    """A pixel's end is a cycle of its own; the ends are five apart, even if earlier pixels kept many waiting."""
+    config = ZENA_VARIANTS["one"]
+    words = stream(
+        columns([(0xFFFF, [1] * 16)] * 16),
+        job(config, first=1, kernels=[(0xFFFF, [1] * 16)] * 5),
+        job(config, first=1, final=1, last=1, loop=(4, 2), psum=1),
+    )
+    with open_device("sim", config) as device:
+        received, counters = device.execute(words, 8 * config.sub_filters)
+    assert not received.any()
+    assert (counters.multiplies, counters.empty_chunks) == (4 * 80, 4 * 8)
+    assert (counters.busy, counters.span) == (80 + 8, 80 + 5 * 8)
+
+
+def test_an_idle_sub_wg_takes_jobs():
+    """All jobs have the same home: with stealing both sub-WGs work, with the same sums, half as long."""
+    found = {}
+    for name in ("zena_tiny", "stealing"):
+        config = ZENA_VARIANTS[name]
+        kernels = [(0xFFFF, [3] * 16)] * 5
+        jobs = [
+            job(
+                config,
+                first=step == 0,
+                final=step,
+                last=step and place == 3,
+                loop=(4, 2),
+                psum=8 * place,
+                kernels=kernels,
+            )
+            for step in (0, 1)
+            for place in range(4)
+        ]
+        words = stream(columns([(0xFFFF, [2] * 16)] * 16), *jobs)
+        with open_device("sim", config) as device:
+            found[name] = device.execute(words, 4 * 8 * config.sub_filters)
+    alone, together = found["zena_tiny"], found["stealing"]
+    assert set(alone[0].tolist()) == {2 * 5 * 16 * 6} and together[0].tolist() == alone[0].tolist()
+    assert together[1].multiplies == alone[1].multiplies
+    assert alone[1].busy == 8 * 8 * 80
+    assert 0.5 <= together[1].busy / alone[1].busy < 0.55
+
+
+def test_jobs_with_the_same_sums_wait_for_each_other():
+    """Stealing: four jobs add to the same partial sums: no two at a time, in the order of the stream."""
+    config = ZENA_VARIANTS["stealing"]
+    kernels = [(1, [1])] * 5
+    jobs = [
+        job(config, first=step in (0, 2), final=step == 3, last=step == 3, loop=(2, 2), kernels=kernels)
+        for step in range(4)
+    ]
+    words = stream(columns([(0xFFFF, [1] * 16)] * 16), *jobs)
+    for kind in ("sim", "model"):
+        with open_device(kind, config) as device:
+            received, counters = device.execute(words, 4 * config.sub_filters)
+        assert set(received.tolist()) == {10}
+        assert counters.busy == counters.multiplies / config.sub_filters
 
 
 @pytest.mark.parametrize(
@@ -135,6 +196,19 @@ def test_sums_that_may_not_be_sent_are_not_overwritten():
         zena.execute(config, stream(job(config, **first), job(config, undrained=1, **second)))
     for fields in ({"undrained": 0}, {"undrained": 15, "psum": 1}):
         zena.execute(config, stream(job(config, **first), job(config, **fields, **second)))
+
+
+def test_stealing_refuses_what_sub_wgs_could_disturb():
+    config = ZENA_VARIANTS["stealing"]
+    first, last = {"first": 1, "final": 1}, {"first": 1, "final": 1, "last": 1}
+    with pytest.raises(InputError, match="partial sum 1 belongs to jobs that begin at 0"):
+        zena.execute(config, stream(job(config, loop=(2, 1), **first), job(config, psum=1, undrained=0, **last)))
+    with pytest.raises(InputError, match="of a partial sum"):
+        zena.execute(config, stream(job(config, psum=8, first=1), job(config, **last)))
+    # That another job waited for these sums says nothing about this one.
+    words = stream(job(config, **first), job(config, psum=8, undrained=0, **first), job(config, undrained=2, **last))
+    with pytest.raises(InputError, match="smaller `undrained` than 2"):
+        zena.execute(config, words)
 
 
 @pytest.mark.parametrize(("change", "error"), [({"chunks": 4}, 6), ({"sub_wg": 5}, 7), ({"wgs": 2}, 2)])

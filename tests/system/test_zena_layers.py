@@ -49,3 +49,14 @@ def test_log_quant():
     w, _ = log_quantise(rng.normal(size=(16, 20, 3, 3)), top=7)
     x = rng.integers(-255, 256, (1, 20, 8, 8)).astype(np.int16)
     check(config, x, w, padding=(1, 1, 1, 1))
+
+
+@pytest.mark.parametrize("stealing", [0, 1])
+def test_a_larger_build(stealing):
+    """Four work groups of eight PEs on a pruned layer: three quarters of the cycles' PEs multiply."""
+    config = replace(get_config("zena8"), name="larger", wgs=4, stealing=stealing)
+    rng = np.random.default_rng(10)
+    x = rng.integers(0, 256, (2, 64, 12, 12)) * (rng.random((2, 64, 12, 12)) < 0.40)
+    w = rng.integers(-127, 128, (48, 64, 3, 3)) * (rng.random((48, 64, 3, 3)) < 0.35)
+    counters = check(config, x.astype(np.int16), w.astype(np.int8), padding=(1, 1, 1, 1))
+    assert counters.multiplies > 0.7 * counters.cycles * config.macs

@@ -16,7 +16,7 @@ ALLOCATIONS = ("index", "count", "balanced")
 * index: in the order of their numbers, as without kernel allocation;
 * count: sorted by their work, neighbours together in a sub-WG, as published;
 * balanced: the same neighbours, but within a sub-WG the fullest goes to the PE that has least work so far: PEs
-  run up to a job ahead of each other, so what counts is that none falls behind for long.
+  run ahead of each other, so what counts is that none falls behind for long.
 """
 
 
@@ -56,20 +56,20 @@ def allocate(work: np.ndarray, pes: int, sub_wgs: int, how: str) -> np.ndarray:
 def expected_work(counts: np.ndarray, density: float) -> np.ndarray:
     """Cycles per pixel of kernels whose chunks have ``counts`` non-zero weights (..., chunks).
 
-    A chunk takes as many cycles as non-zero weights meet non-zero activations, and one if none do:
-    n * density + (1 - density) ** n for activations that are independent.
+    A chunk takes as many cycles as non-zero weights meet non-zero activations.  (A PE fetches one per cycle while it
+    multiplies, so that it takes no less than its chunks in all.)
     """
-    return (counts * density + (1 - density) ** counts).sum(-1)
+    return (counts * density).sum(-1)
 
 
-def useful(work: np.ndarray, taken: np.ndarray, ahead: int = 1) -> float:
+def useful(work: np.ndarray, taken: np.ndarray, ahead: int = 2) -> float:
     """Share of the PEs' cycles that are work, were loading free.
 
     Args:
         work: (K, T), cycles of every kernel in every kernel tile; a tile's rounds follow those of the one before.
         taken: from :func:`allocate`.
-        ahead: rounds a PE may be ahead of the slowest of its sub-WG: 1 as built (double-buffered kernel tiles), 0 if
-            they all began every round together.
+        ahead: rounds a PE may be ahead of the slowest of its sub-WG: one less than ``Config.jobs``, 0 if they all began
+            every round together.
     """
     finish = np.zeros(taken.shape[1:])
     slowest = [np.zeros((taken.shape[1], 1))] * (ahead + 1)

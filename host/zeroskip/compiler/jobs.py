@@ -18,8 +18,8 @@ from ..hardware.config import Config
 from ..hardware.packets import MIN_CHUNKS
 from ..runtime.compress import lane_groups
 from ..runtime.modes import skips
-from ..runtime.program import FINAL, FIRST, JobPart
 from ..runtime.tiling import DMA_LIMIT, Layout, View
+from ..runtime.zena_part import FINAL, FIRST, JobPart
 from ..runtime.zena_tiling import Load, choose_tile
 from .allocate import allocate, expected_work
 from .blocks import Blocked
@@ -35,9 +35,11 @@ def choose_passes(
     """
     skip_weights, _ = skips(mode)
     nonzero = np.count_nonzero(blocked.weights, axis=5)[:, 0] if skip_weights else _channels(blocked)
-    work = float(expected_work(nonzero.reshape(len(nonzero), -1), density).sum()) / config.filters
+    met = nonzero.reshape(len(nonzero), -1)
+    work = float(np.maximum(expected_work(met, density), met.shape[1]).sum()) / config.filters
     words = (float(nonzero.sum()) * 1.08 + nonzero.size) / 4
     families = _families(blocked)
+    together = config.sub_filters if config.stealing else config.filters  # filters that need a slot of partial sums
     taps, span = blocked.kernel[0] * blocked.kernel[1], blocked.place.shape[1]
     extent = tuple((k - 1) * d + 1 for k, d in zip(blocked.kernel, blocked.dilation, strict=True))
     best, best_cycles = None, np.inf
@@ -45,21 +47,22 @@ def choose_passes(
         layout = Layout(blocks, blocks, 0, 1)
         if layout.size(*extent) > config.columns:
             break
-        together = min(blocks, span) * taps  # chunks of a filter in a channel tile
-        shares = -(-together // config.steps)
-        chunks = -(-together // shares)
+        chunks = min(blocks, span) * taps  # of a filter in a channel tile
+        shares = -(-chunks // config.steps)
+        chunks = -(-chunks // shares)
         for passes in _counts(len(blocked.filters)):
             units = _cut(families, passes)
-            rounds = [sum(-(-len(family) // config.filters) for family in unit) for unit in units]
-            if max(rounds) > config.psums:
+            slots = [sum(-(-len(family) // together) for family in unit) for unit in units]
+            if max(slots) > config.job_psums:
                 continue
+            rounds = sum(slots) * together / config.filters
             places = [blocked.place[np.concatenate(unit)] for unit in units]
             tiles = sum(-(-int(place.max() - place.min() + 1) // blocks) for place in places)
-            jobs = sum(rounds) * -(-span // blocks) * shares
-            busy = work * sum(rounds) * config.filters / len(blocked.filters) + jobs * max(MIN_CHUNKS - chunks, 0)
+            jobs = rounds * -(-span // blocks) * shares
+            busy = work * rounds * config.filters / len(blocked.filters) + jobs * max(MIN_CHUNKS - chunks, 0)
             beats = words + jobs * config.sub_wgs * (2 + -(-max(chunks, MIN_CHUNKS) // 4))
-            finals = sum(rounds) * config.sub_wgs
-            load = Load(tiles, len(units), busy, jobs, beats, finals, max(rounds), density)
+            finals = round(rounds * config.sub_wgs)
+            load = Load(tiles, len(units), busy, jobs, beats, finals, max(slots), density)
             try:
                 cycles = choose_tile(config, view, layout, load).cycles
             except InputError:
@@ -184,6 +187,10 @@ def _family_jobs(config, blocked, family, blocks, block0, number, slot0, mode, a
     work = expected_work(counts, density).sum(1)
     taken = allocate(work, config.sub_filters, config.sub_wgs, allocation)
     rounds = len(taken)
+    # Partial sums: a slot per round in every PE; with stealing a slot per job in what the sub-WGs share.
+    slot = np.arange(rounds).repeat(config.sub_wgs)
+    if config.stealing:
+        slot = np.cumsum((taken >= 0).any(2)) - 1
     taken = np.broadcast_to(taken, (len(tiles), *taken.shape))
     kernels = taken.reshape(-1, config.sub_filters)  # (kernel tiles * rounds * sub-WGs, PEs)
     tile, turn, sub_wg = (a.ravel() for a in np.indices(taken.shape[:3]))
@@ -197,7 +204,7 @@ def _family_jobs(config, blocked, family, blocks, block0, number, slot0, mode, a
         tile=np.asarray(tiles)[tile],
         order=tile * rounds + turn,
         sub_wg=sub_wg,
-        slot=slot0 + turn,
+        slot=slot0 + slot[turn * config.sub_wgs + sub_wg],
         flags=flags,
         kernels=np.where(kernels < 0, -1, family[kernels]),
         taps=_pad(chunk[tile][..., 0], config.steps),
@@ -225,9 +232,13 @@ def _packed(config: Config, blocked: Blocked, jobs: _Jobs, blocks: int, block0: 
     present &= some[..., None]
     if skip_weights:  # chunks without a weight in any PE are not sent
         listed &= present.any((1, 3))
-    order = np.argsort(~listed, axis=1, kind="stable")
+    # A PE drops chunks without products but for a pixel's last one: that is to be the fullest.
     chunks = np.maximum(listed.sum(1), MIN_CHUNKS)
+    full = np.where(listed, present.sum((1, 3)), -1)
+    order = np.argsort(-full, axis=1, kind="stable")
     sent = np.arange(listed.shape[1]) < chunks[:, None]
+    turned = np.where(sent, chunks[:, None] - 1 - np.arange(listed.shape[1]), np.arange(listed.shape[1]))
+    order = np.take_along_axis(order, turned, axis=1)
     values, present = (np.take_along_axis(a, order[:, None, :, None], axis=2) for a in (values, present))
     place = blocked.place[np.maximum(jobs.kernels.max(1), 0)[:, None], np.maximum(jobs.blocks, 0)] - block0
     column = np.where(listed, jobs.taps * blocks + place - jobs.tile[:, None] * blocks, -1)
@@ -236,8 +247,9 @@ def _packed(config: Config, blocked: Blocked, jobs: _Jobs, blocks: int, block0: 
     pe_sent = np.broadcast_to(sent[:, None], present.shape[:3])
     coded = _coded(config, values[pe_sent])
     words, beats = lane_groups(coded, present[pe_sent], np.repeat(chunks, config.sub_filters))
-    cycles = expected_work(present.sum(3), density) - (~sent).sum(1)[:, None]
-    busy = np.bincount(jobs.sub_wg, cycles.max(1), config.sub_wgs).max()
+    cycles = np.maximum(expected_work(present.sum(3), density), chunks[:, None])
+    busy = np.bincount(jobs.sub_wg, cycles.max(1), config.sub_wgs)
+    busy = busy.mean() if config.stealing else busy.max()
     found, tile = np.unique(np.stack([jobs.turn, jobs.tile]), axis=1, return_inverse=True)
     return JobPart(
         block0,

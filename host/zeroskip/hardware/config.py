@@ -316,7 +316,7 @@ BUILTIN = {
         zena("zena_tiny", filters=8, wgs=2, psums=64),
         zena("zena", filters=8, wgs=14),
         zena("zena8", filters=8, wgs=14, act_w=9, weight_w=8, columns=128),
-        zena("zena_log", filters=8, wgs=14, act_w=9, weight_w=5, columns=128),
+        zena("zena_log", filters=8, wgs=10, act_w=9, weight_w=5, columns=128),
     )
 }
 

@@ -1,8 +1,8 @@
 """Timing of the zena engine between its DMA channels: the counters of the RTL, exactly.
 
 It repeats the control of ``rtl/zena`` register by register, one loop turn per clock cycle.  Only the PEs are
-not: nothing stalls inside a job, so when a job may begin all its PEs' ends follow from
-:attr:`zena.Executed.work`.  ``tests/rtl/test_zena.py`` is the licence to publish its numbers.
+not: nothing from outside stalls a PE inside a job, so when a job may begin all its cycles follow from
+:attr:`zena.Executed.products`.  ``tests/rtl/test_zena.py`` is the licence to publish its numbers.
 """
 
 from __future__ import annotations
@@ -11,11 +11,21 @@ import numpy as np
 from numba import njit
 
 from ..hardware.config import Config
-from ..hardware.packets import KIND_JOB
+from ..hardware.packets import KIND_JOB, MAX_UNSENT, NO_WAIT
 from . import dma, zena
+from .zena_packets import BEATS, COUNT, FINAL, KIND, LAST, NX, NY, PAGE, PSUM, RELU, SUB_WG, UNDRAINED, WGS
 
-_START = 6
-"""Cycles from the one in which a PE decides to begin a job to its first product, if it is idle."""
+_FETCH = 5
+"""Cycles from a chunk's issue to the first in which the multiplier may take it."""
+
+_DROP = 4
+"""Cycles from a chunk's issue to the one in which it is dropped, if it has no products."""
+
+_AHEAD = 16
+"""Chunks between fetch and multiplier: ``DEPTH`` of zena_fetch.v."""
+
+_PACE = 4
+"""Cycles from a pixel's last to the first in which the next one's last chunk may be taken."""
 
 _DONE = 3
 """Cycles from a PE's last product to the barrier of its sub-WG, less one."""
@@ -29,7 +39,7 @@ _EVENT = 4
 _READ = 7
 """Cycles from the drain's read to the sums in the queue's shift register."""
 
-_FINALS = 16
+_FINALS = MAX_UNSENT - 1
 """Final jobs the drain can note."""
 
 _DEPTH = 64
@@ -38,44 +48,47 @@ _DEPTH = 64
 
 def run(config: Config, executed: zena.Executed, reads, writes, gate_in, gate_out, timed: np.ndarray) -> bool:
     """Fill ``timed`` with cycles, busy, span, stall_input, stall_output, barrier_wait; False if it stands still."""
-    work = executed.work
-    ring = 1 << int(2 * work.max(initial=0) + 64).bit_length()
+    packets = executed.packets
+    longest = (packets[:, NX] * packets[:, NY] * (17 * packets[:, COUNT] + 8)).max()  # cycles of a job, at most
+    ring = 1 << int(config.jobs * longest + 64).bit_length()
     return _clock(
-        executed.packets, work, ring, config.sub_wgs, (config.wgs + 2) // 2, len(executed.out), reads, writes, gate_in,
-        gate_out, timed,
+        packets, executed.products, executed.first, ring, config.sub_wgs, config.stealing, config.jobs, config.wgs,
+        config.sub_filters, len(executed.out), reads, writes, gate_in, gate_out, timed,
     )  # fmt: skip
 
-
-_KIND, _BEATS, _PAGE, _WGS, _COUNT, _NX, _NY = zena.KIND, zena.BEATS, zena.PAGE, zena.WGS, zena.COUNT, zena.NX, zena.NY
-_SUB_WG, _FINAL, _RELU, _LAST, _UNDRAINED = zena.SUB_WG, zena.FINAL, zena.RELU, zena.LAST, zena.UNDRAINED
 
 _IDLE_LIMIT = 1_000_000
 _LATE = 1 << 62
 
 
 @njit(cache=True)
-def _clock(packets, work, ring, sub_wgs, most_beats, out_beats, reads, writes, gate_in, gate_out, timed):
+def _clock(
+    packets, products, first, ring, sub_wgs, stealing, held_jobs, wgs, sub_pes, out_beats, reads, writes, gate_in,
+    gate_out, timed,
+):  # fmt: skip
     # Every value is what the register holds at the start of the cycle; updates are at the end of the loop body.
-    _, wgs, sub_pes = work.shape
+    most_beats = (wgs + 2) // 2
     # -- loader
-    level, packet, beat, jobs_taken = 0, 0, 0, 0
-    half = np.zeros(sub_wgs, np.int64)
-    slot_ready = False
-    load, load_packet, load_half, load_job = False, 0, 0, 0
+    level, held, packet, beat, jobs_taken = 0, False, 0, 0, 0
+    next_slot = np.zeros(sub_wgs, np.int64)
+    slot_ready, choice = False, 0
+    doer = np.zeros(packets.shape[0], np.int64)  # sub-WG that does the job, once its first offsets are taken
+    load, load_packet, load_slot, load_job = False, 0, 0, 0
     # -- slots
-    valid = np.zeros((sub_wgs, 2), np.bool_)
-    go = np.zeros((sub_wgs, 2), np.bool_)
-    slot_packet = np.zeros((sub_wgs, 2), np.int64)
-    slot_job = np.zeros((sub_wgs, 2), np.int64)
-    done_at = np.full((sub_wgs, 2), _LATE)
+    valid = np.zeros((sub_wgs, held_jobs), np.bool_)
+    go = np.zeros((sub_wgs, held_jobs), np.bool_)
+    slot_packet = np.zeros((sub_wgs, held_jobs), np.int64)
+    slot_job = np.zeros((sub_wgs, held_jobs), np.int64)
+    done_at = np.full((sub_wgs, held_jobs), _LATE)
     oldest = np.zeros(sub_wgs, np.int64)
-    target = np.zeros((sub_wgs, 2), np.int64)
+    target = np.zeros((sub_wgs, held_jobs), np.int64)
+    waits = np.zeros((sub_wgs, held_jobs), np.int64)  # slots, as bits, whose jobs add to the same partial sums
     loaded_count = np.zeros(sub_wgs, np.int64)
     drained_count = np.zeros(sub_wgs, np.int64)
     last_loaded = False
-    # -- PEs: first cycle in which each may begin the next job, and first in which it has no chunk left
-    free = np.zeros((sub_wgs, wgs, sub_pes), np.int64)
-    end = np.zeros((sub_wgs, wgs, sub_pes), np.int64)
+    # -- PEs
+    pes = np.full((sub_wgs, wgs, sub_pes, _PE_STATE), -(1 << 40))
+    pes[..., _WAITING:] = 0
     change = np.zeros((sub_wgs, ring), np.int32)  # PEs that begin less those that end, by cycle
     computing = np.zeros(sub_wgs, np.int64)
     # -- drain
@@ -104,29 +117,31 @@ def _clock(packets, work, ring, sub_wgs, most_beats, out_beats, reads, writes, g
         beat_out = sums_offered and accepts and dma.throttle_open(gate_out)
         beat_last = beat_out and sent_beats == out_beats - 1
 
-        take = level > 0
+        take = held
         if take:
-            if packets[packet, _KIND] != KIND_JOB:
+            if packets[packet, KIND] != KIND_JOB:
                 if beat > 0:
                     for s in range(sub_wgs):
-                        for h in range(2):
-                            if valid[s, h] and packets[slot_packet[s, h], _PAGE] == packets[packet, _PAGE]:
+                        for h in range(held_jobs):
+                            if valid[s, h] and packets[slot_packet[s, h], PAGE] == packets[packet, PAGE]:
                                 take = False
-            elif 2 <= beat < 2 + (packets[packet, _COUNT] + 3) // 4:
+            elif 2 <= beat < 2 + (packets[packet, COUNT] + 3) // 4:
                 take = slot_ready
-        # Whether the job's slot is free is one cycle old when it counts.
+        # Which sub-WG is to do the job, and whether its slot is free, is one cycle old when it counts.
+        if take and beat == 2 and packets[packet, KIND] == KIND_JOB:
+            doer[packet] = choice
         slot_ready = False
-        if packet < packets.shape[0] and packets[packet, _KIND] == KIND_JOB:
-            s = packets[packet, _SUB_WG]
-            room_left = not packets[packet, _FINAL] or finals_written - finals_read < _FINALS
-            slot_ready = room_left and not valid[s, half[s]]
+        if packet < packets.shape[0] and packets[packet, KIND] == KIND_JOB:
+            choice = _choose(packets[packet, SUB_WG], stealing, valid, next_slot)
+            room_left = not packets[packet, FINAL] or finals_written - finals_read < _FINALS
+            slot_ready = room_left and not valid[choice, next_slot[choice]]
 
-        any_valid, blocked = False, False
+        slots, blocked = 0, False
         for s in range(sub_wgs):
-            for h in range(2):
-                any_valid |= valid[s, h]
+            for h in range(held_jobs):
+                slots |= valid[s, h] << held_jobs * s + h
                 blocked |= valid[s, h] and not go[s, h]
-        finished = last_loaded and not any_valid
+        finished = last_loaded and slots == 0
 
         busy = False
         for s in range(sub_wgs):
@@ -140,7 +155,7 @@ def _clock(packets, work, ring, sub_wgs, most_beats, out_beats, reads, writes, g
         drained_next = drain_sub_wg if read and drain_left == 1 else -1
         start = not drain and finals_read < finals_written
         if start:
-            start = complete[packets[finals[finals_read], _SUB_WG]] > 0
+            start = complete[doer[finals[finals_read]]] > 0
 
         # ---- counters ----------------------------------------------------------------------------
         if active or beat_in:
@@ -190,54 +205,68 @@ def _clock(packets, work, ring, sub_wgs, most_beats, out_beats, reads, writes, g
             drain = drain_left > 0
         if start:
             job = packets[finals[finals_read]]
+            drain, drain_sub_wg = True, doer[finals[finals_read]]
             finals_read += 1
-            drain, drain_sub_wg = True, job[_SUB_WG]
-            drain_left = job[_NX] * job[_NY] * sub_pes
-            drain_beats = (job[_WGS] + job[_RELU] + 1) // 2
+            drain_left = job[NX] * job[NY] * sub_pes
+            drain_beats = (job[WGS] + job[RELU] + 1) // 2
             complete[drain_sub_wg] -= 1
 
         # ---- slots -------------------------------------------------------------------------------
         for s in range(sub_wgs):
-            for index in range(2):
-                h = (oldest[s] + index) % 2
-                starts = valid[s, h] and drained_count[s] >= target[s, h]
+            for index in range(held_jobs):
+                h = (oldest[s] + index) % held_jobs
+                starts = valid[s, h] and drained_count[0 if stealing else s] >= target[s, h] and waits[s, h] == 0
+                waits[s, h] &= slots
                 # The PEs take jobs in order: a younger one that may go waits for one that may not.
-                if starts and done_at[s, h] == _LATE and (index == 0 or done_at[s, 1 - h] < _LATE):
+                if starts and done_at[s, h] == _LATE and (index == 0 or done_at[s, (h - 1) % held_jobs] < _LATE):
                     done_at[s, h] = _DONE + _begin(
-                        packets[slot_packet[s, h]], work[slot_job[s, h]], now + 2, free[s], end[s], change[s]
+                        packets[slot_packet[s, h]], products[first[slot_job[s, h]] :], now + 2, pes[s], change[s]
                     )
                 go[s, h] = starts
             h = oldest[s]
             if valid[s, h] and now >= done_at[s, h]:
                 valid[s, h] = False
                 done_at[s, h] = _LATE
-                oldest[s] = 1 - h
-                settling[at, s] = packets[slot_packet[s, h], _FINAL]
+                oldest[s] = (h + 1) % held_jobs
+                settling[at, s] = packets[slot_packet[s, h], FINAL]
         if load:
-            s = packets[load_packet, _SUB_WG]
-            valid[s, load_half] = True
-            slot_packet[s, load_half] = load_packet
-            slot_job[s, load_half] = load_job
-            target[s, load_half] = loaded_count[s] - packets[load_packet, _UNDRAINED]
-            if packets[load_packet, _FINAL]:
-                loaded_count[s] += 1
+            s = doer[load_packet]
+            if stealing:
+                waits[s, load_slot] = 0
+                for other in range(held_jobs * sub_wgs):
+                    if slots >> other & 1 and other // held_jobs != s:
+                        same = (
+                            packets[slot_packet[other // held_jobs, other % held_jobs], PSUM]
+                            == packets[load_packet, PSUM]
+                        )
+                        waits[s, load_slot] |= same << other
+            valid[s, load_slot] = True
+            slot_packet[s, load_slot] = load_packet
+            slot_job[s, load_slot] = load_job
+            count = 0 if stealing else s
+            undrained = packets[load_packet, UNDRAINED]
+            target[s, load_slot] = loaded_count[count] - undrained if undrained < NO_WAIT else 0
+            if packets[load_packet, FINAL]:
+                loaded_count[count] += 1
                 finals[finals_written] = load_packet
                 finals_written += 1
-            last_loaded |= packets[load_packet, _LAST] > 0
+            last_loaded |= packets[load_packet, LAST] > 0
         if drained >= 0:
-            drained_count[drained] += 1
+            drained_count[0 if stealing else drained] += 1
         drained = drained_next
 
         # ---- loader ------------------------------------------------------------------------------
         load = False
-        level += (1 if beat_in else 0) - (1 if take else 0)
+        moves = level > 0 and (take or not held)
+        held = moves or (held and not take)
+        level += (1 if beat_in else 0) - (1 if moves else 0)
         if take:
             beat += 1
-            if beat == packets[packet, _BEATS]:
-                if packets[packet, _KIND] == KIND_JOB:
-                    s = packets[packet, _SUB_WG]
-                    load, load_packet, load_half, load_job = True, packet, half[s], jobs_taken
-                    half[s] = 1 - half[s]
+            if beat == packets[packet, BEATS]:
+                if packets[packet, KIND] == KIND_JOB:
+                    s = doer[packet]
+                    load, load_packet, load_slot, load_job = True, packet, next_slot[s], jobs_taken
+                    next_slot[s] = (next_slot[s] + 1) % held_jobs
                     jobs_taken += 1
                 packet, beat = packet + 1, 0
 
@@ -258,20 +287,77 @@ def _clock(packets, work, ring, sub_wgs, most_beats, out_beats, reads, writes, g
 
 
 @njit(cache=True)
-def _begin(packet, work, seen, free, end, change):
+def _choose(home, stealing, valid, next_slot):
+    """The sub-WG for a job: its home, or with stealing an idle one, home, or any that can take it."""
+    if not stealing:
+        return home
+    for idle in (True, False):
+        if not valid[home, next_slot[home]] and not (idle and valid[home].any()):
+            return home
+        for s in range(len(next_slot)):
+            if not valid[s, next_slot[s]] and not (idle and valid[s].any()):
+                return s
+    return home
+
+
+# State of a PE: first cycle in which it may begin the next job; the last cycle of its latest chunk and of its latest
+# pixel; when its latest four chunks without products were dropped; chunks waiting to be multiplied, the oldest one's
+# place in the ring, and the ring: the cycle in which the multiplier takes each.
+_FREE, _END, _PIXEL, _DROPS, _WAITING, _OLDEST, _TAKEN = 0, 1, 2, 3, 7, 8, 9
+_PE_STATE = _TAKEN + _AHEAD
+
+
+@njit(cache=True)
+def _begin(packet, products, seen, pes, change):
     """Begin a job on the PEs of a sub-WG that see it in cycle ``seen``; the first cycle in which all have finished."""
-    chunks = packet[_COUNT] * packet[_NX] * packet[_NY]
-    latest = 0
-    for wg in range(work.shape[0]):
-        for pe in range(work.shape[1]):
-            decides = max(free[wg, pe], seen)
-            if wg >= packet[_WGS]:
-                free[wg, pe] = decides + 1
+    chunks, pixels = packet[COUNT], packet[NX] * packet[NY]
+    latest, at = 0, 0
+    for wg in range(pes.shape[0]):
+        for index in range(pes.shape[1]):
+            pe = pes[wg, index]
+            issue = max(pe[_FREE], seen)
+            if wg >= packet[WGS]:
+                pe[_FREE] = issue + 1
                 continue
-            free[wg, pe] = decides + 1 + chunks
-            begin = max(end[wg, pe], decides + _START)
-            end[wg, pe] = begin + work[wg, pe]
-            change[(begin + _EVENT) % change.size] += 1
-            change[(end[wg, pe] + _EVENT) % change.size] -= 1
-            latest = max(latest, end[wg, pe])
+            active = False
+            for chunk in range(chunks * pixels):
+                last = (chunk + 1) % chunks == 0
+                issue = _credit(pe, issue + 1)
+                if products[at] == 0 and not last:
+                    for age in range(_DROP - 1, 0, -1):
+                        pe[_DROPS + age] = pe[_DROPS + age - 1]
+                    pe[_DROPS] = issue + _DROP
+                else:
+                    taken = max(pe[_END], issue + _FETCH)
+                    if last:
+                        taken = max(taken, pe[_PIXEL] + _PACE)
+                    if not active or taken > pe[_END]:
+                        change[(taken + 1 + _EVENT) % change.size] += 1
+                        if active:
+                            change[(pe[_END] + 1 + _EVENT) % change.size] -= 1
+                        active = True
+                    pe[_END] = taken + max(products[at], 1)
+                    if last:
+                        pe[_PIXEL] = pe[_END]
+                    pe[_TAKEN + (pe[_OLDEST] + pe[_WAITING]) % _AHEAD] = taken
+                    pe[_WAITING] += 1
+                at += 1
+            pe[_FREE] = issue + 1
+            change[(pe[_END] + 1 + _EVENT) % change.size] -= 1
+            latest = max(latest, pe[_END] + 1)
     return latest
+
+
+@njit(cache=True)
+def _credit(pe, cycle):
+    """The first cycle from ``cycle`` on in which a PE may issue a chunk."""
+    while True:
+        while pe[_WAITING] > 0 and pe[_TAKEN + pe[_OLDEST]] < cycle:
+            pe[_OLDEST] = (pe[_OLDEST] + 1) % _AHEAD
+            pe[_WAITING] -= 1
+        pending = pe[_WAITING]
+        for age in range(_DROP):
+            pending += pe[_DROPS + age] >= cycle
+        if pending < _AHEAD:
+            return cycle
+        cycle += 1
