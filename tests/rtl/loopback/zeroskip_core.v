@@ -19,6 +19,7 @@ module zeroskip_core #(
     parameter SUB_WGS = 1,
     parameter PSUMS = 64,
     parameter STEALING = 0,
+    parameter JOBS = 2,
     parameter [31:0] CONFIG_HASH = 32'd0
 ) (
     input  wire        clk,
