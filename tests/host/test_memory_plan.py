@@ -65,4 +65,4 @@ def test_zena_moves_about_as_many_bytes_as_planned():
         result = model.run(device, data.test[:1])
     for row, layer in zip(memory_plan(model), result.layers, strict=True):
         assert row.bytes_out == 8 * layer.counters.beats_out
-        assert row.bytes_in == pytest.approx(8 * layer.counters.beats_in, rel=0.3)
+        assert row.bytes_in == pytest.approx(8 * layer.counters.beats_in, rel=0.4)

@@ -78,7 +78,7 @@ always @* begin
         8'h08: read_data = hash_reg;
         8'h0C: read_data = {MUX[7:0], WGS[7:0], FILTERS[7:0], LANES[7:0]};
         8'h10: read_data = {ENGINE[3:0], SCAN[3:0], 8'd0, 8'd0, ACT_W[7:0]} | ($clog2(STEPS) << 16) | ($clog2(COLUMNS) << 8);
-        8'h1C: read_data = {16'd0, SUB_WGS[7:0], WEIGHT_W[7:0]} | ($clog2(PSUMS) << 16);
+        8'h1C: read_data = {JOBS[3:0], 3'd0, STEALING[0], 8'd0, SUB_WGS[7:0], WEIGHT_W[7:0]} | ($clog2(PSUMS) << 16);
         8'h14: read_data = 32'd0;
         8'h18: read_data = {16'd0, m_axis_tready, m_axis_tvalid, s_axis_tready, s_axis_tvalid, 4'd0, error_reg, 3'd0,
                             active_reg};
