@@ -81,7 +81,8 @@ module step_scanner #(
 
     // ---- walk: runs, rows, pixels, groups --------------------------------------------------------
     reg                 running;
-    reg  [GROUP_W-1:0]  group, group_last;
+    reg  [GROUP_W-1:0]  group, before_last;
+    reg                 close, only_one;         // the pixel's last group; its only one
     reg  [SCAN-1:0]     tail;                    // steps that exist in the last group
     reg                 skip;
     reg  [15:0]         x_left, y_left, nx;
@@ -90,7 +91,6 @@ module step_scanner #(
     reg  [CREDIT_W-1:0] credits;
 
     wire        ask        = running && credits != {CREDIT_W{1'b0}};
-    wire        close      = group == group_last;
     wire        run_end    = close && x_last && y_last;
     wire        drop;
 
@@ -116,7 +116,9 @@ module step_scanner #(
         if (!running) begin
             running    <= waiting[slot];
             group      <= {GROUP_W{1'b0}};
-            group_last <= r_steps[STEP_W-1:SCAN_W];
+            before_last <= r_steps[STEP_W-1:SCAN_W] - 1'b1;
+            close       <= r_steps[STEP_W-1:SCAN_W] == {GROUP_W{1'b0}};
+            only_one    <= r_steps[STEP_W-1:SCAN_W] == {GROUP_W{1'b0}};
             skip       <= r_skip;
             nx         <= r_nx;
             x_left     <= r_nx;
@@ -129,6 +131,7 @@ module step_scanner #(
             dy         <= r_dy;
         end else if (ask) begin
             group <= close ? {GROUP_W{1'b0}} : group + 1'b1;
+            close <= close ? only_one : group == before_last;
             if (close) begin
                 x_left <= x_last ? nx : x_left - 16'd1;
                 x_last <= x_last ? nx == 16'd0 : x_left == 16'd1;

@@ -2,8 +2,9 @@
 // Purpose: takes a chunk's ANDed bit-vectors and names its set positions, lowest first.  A chunk without any (a pixel's
 //          last) takes one cycle, in which nothing is multiplied.
 // Licence: MIT.
-// Timing: outputs are registered one cycle after the decision; no cycle is lost between chunks, pixels or jobs, but that
-//         a pixel's end comes at the earliest five cycles after the one before: a sum waits that long for its turn.
+// Timing: outputs are registered one cycle after the decision; no cycle is lost between chunks, pixels or jobs, but
+//         that a pixel's end comes at the earliest five cycles after the one before: a sum waits that long for its
+//         turn.
 `default_nettype none
 
 module zena_detect #(

@@ -1,7 +1,7 @@
 // zena_engine: the zero-aware engine of ZeNA behind two streams.
-// Purpose: WGS x FILTERS PEs, each multiplying only where weight and activation are both non-zero.  Kernels are broadcast
-//          over the work groups, activations over the PEs; sub-WGs work independently of one another, each on its own
-//          jobs or, with STEALING, on any.
+// Purpose: WGS x FILTERS PEs, each multiplying only where weight and activation are both non-zero.  Kernels are
+//          broadcast over the work groups, activations over the PEs; sub-WGs work independently of one another, each on
+//          its own jobs or, with STEALING, on any.
 // Licence: MIT.
 // Timing: see zena_pe; nothing waits inside a job.
 // Formats: docs/streams.md.

@@ -112,7 +112,8 @@ module zena_fetch #(
         for (k = 0; k < JOBS; k = k + 1)
             if (!go[k])
                 started[k] <= 1'b0;
-        credits <= credits + {{(CREDIT_W-1){1'b0}}, taken} + {{(CREDIT_W-1){1'b0}}, drop} - {{(CREDIT_W-1){1'b0}}, issue};
+        credits <= credits + {{(CREDIT_W-1){1'b0}}, taken} + {{(CREDIT_W-1){1'b0}}, drop}
+                 - {{(CREDIT_W-1){1'b0}}, issue};
         if (rst) begin
             running <= 1'b0;
             slot    <= {SLOT_W{1'b0}};

@@ -61,8 +61,8 @@ module zena_pe #(
         .offset_we(offset_we), .offset_waddr(offset_waddr), .offset_wdata(offset_wdata),
         .kernel_mask_we(kernel_mask_we), .kernel_mask_waddr(kernel_chunk), .kernel_mask_wdata(kernel_data),
         .act_mask_we(act_mask_we), .act_mask_waddr(act_column), .act_mask_wdata(act_data),
-        .m_valid(f_valid), .m_ready(f_ready), .m_mask(f_mask), .m_more(f_more), .m_none(f_none), .m_chunk(f_chunk), .m_column(f_column),
-        .m_psum(f_psum), .m_first(f_first), .m_pixel_end(f_pixel_end), .m_job_end(f_job_end)
+        .m_valid(f_valid), .m_ready(f_ready), .m_mask(f_mask), .m_more(f_more), .m_none(f_none), .m_chunk(f_chunk),
+        .m_column(f_column), .m_psum(f_psum), .m_first(f_first), .m_pixel_end(f_pixel_end), .m_job_end(f_job_end)
     );
 
     wire [3:0]          position;
@@ -77,8 +77,8 @@ module zena_pe #(
         .SLOT_W(SLOT_W), .CHUNK_W(CHUNK_W), .COLUMN_W(COLUMN_W), .PSUM_W(PSUM_W)
     ) detect (
         .clk(clk), .rst(rst),
-        .s_valid(f_valid), .s_ready(f_ready), .s_mask(f_mask), .s_more(f_more), .s_none(f_none), .s_chunk(f_chunk), .s_column(f_column),
-        .s_psum(f_psum), .s_first(f_first), .s_pixel_end(f_pixel_end), .s_job_end(f_job_end),
+        .s_valid(f_valid), .s_ready(f_ready), .s_mask(f_mask), .s_more(f_more), .s_none(f_none), .s_chunk(f_chunk),
+        .s_column(f_column), .s_psum(f_psum), .s_first(f_first), .s_pixel_end(f_pixel_end), .s_job_end(f_job_end),
         .product(product), .empty(empty), .position(position), .chunk(chunk), .column(column),
         .pixel_end(pixel_end), .psum(psum), .first(first), .job_end(job_end), .job_slot(job_slot)
     );

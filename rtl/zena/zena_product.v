@@ -3,8 +3,8 @@
 //          DSP48E1; a LogQuant weight (5 bits: sign, and 0 for zero or e for 2^(e - 1)) shifts the activation and needs
 //          none.
 // Licence: MIT.
-// Timing: a product is in `total` three cycles after its operands; `restart` acts in the cycle before that, on the total
-//         that is there.
+// Timing: a product is in `total` three cycles after its operands; `restart` acts in the cycle before that, on the
+//         total that is there.
 `default_nettype none
 
 module zena_product #(

@@ -41,8 +41,8 @@ module zena_slots #(
 
     reg  [SLOT_W-1:0] oldest;
     reg  [JOBS-1:0]   final_job;
-    // Final jobs loaded and drained, modulo 128.  `undrained` of them may be unsent when a job begins; its largest value
-    // means no wait: 63 are more than there can be.
+    // Final jobs loaded and drained, modulo 128.  `undrained` of them may be unsent when a job begins; its largest
+    // value means no wait: 63 are more than there can be.
     reg  [6:0]        loaded_count, drained_count;
     wire [6:0]        target = loaded_count - {1'b0, {2{&load_undrained}}, load_undrained};
 

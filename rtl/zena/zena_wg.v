@@ -87,7 +87,8 @@ module zena_wg #(
     wire [PE_W+PSUM_W-1:0]        drain_addr_q;
 
     broadcast_reg #(
-        .WIDTH(106 + 2 * SLOT_W + SUB_WGS + SLOTS * (1 + JOB_W) + 2 * COLUMN_W + 2 * FILTERS + 5 * CHUNK_W + PE_W + PSUM_W)
+        .WIDTH(106 + 2 * SLOT_W + SUB_WGS + SLOTS * (1 + JOB_W) + 2 * COLUMN_W + 2 * FILTERS + 5 * CHUNK_W + PE_W
+               + PSUM_W)
     ) copies (
         .clk(clk),
         .d({rst, turn, go, job, act_mask_we, act_value_we, act_column, act_position, act_data, kernel_slot,

@@ -1,8 +1,8 @@
 """Timing of the zena engine between its DMA channels: the counters of the RTL, exactly.
 
 It repeats the control of ``rtl/zena`` register by register, one loop turn per clock cycle.  Only the PEs are
-not: nothing from outside stalls a PE inside a job, so when a job may begin all its cycles follow from
-:attr:`zena.Executed.products`.  ``tests/rtl/test_zena.py`` is the licence to publish its numbers.
+not: nothing from outside stalls a PE inside a job, so when a job may begin ``zena_pe_cycles`` has all its cycles
+from :attr:`zena.Executed.products`.  ``tests/rtl/test_zena.py`` is the licence to publish its numbers.
 """
 
 from __future__ import annotations
@@ -12,29 +12,11 @@ from numba import njit
 
 from ..hardware.config import Config
 from ..hardware.packets import KIND_JOB, MAX_UNSENT, NO_WAIT
-from . import dma, zena
+from . import dma, zena, zena_pe_cycles
 from .zena_packets import BEATS, COUNT, FINAL, KIND, LAST, NX, NY, PAGE, PSUM, RELU, SUB_WG, UNDRAINED, WGS
-
-_FETCH = 5
-"""Cycles from a chunk's issue to the first in which the multiplier may take it."""
-
-_DROP = 4
-"""Cycles from a chunk's issue to the one in which it is dropped, if it has no products."""
-
-_AHEAD = 16
-"""Chunks between fetch and multiplier: ``DEPTH`` of zena_fetch.v."""
-
-_PACE = 4
-"""Cycles from a pixel's last to the first in which the next one's last chunk may be taken."""
-
-_DONE = 3
-"""Cycles from a PE's last product to the barrier of its sub-WG, less one."""
 
 _SETTLE = 9
 """``settle`` of zena_drain.v."""
-
-_EVENT = 4
-"""Cycles from a product to its event at the counters."""
 
 _READ = 7
 """Cycles from the drain's read to the sums in the queue's shift register."""
@@ -87,8 +69,7 @@ def _clock(
     drained_count = np.zeros(sub_wgs, np.int64)
     last_loaded = False
     # -- PEs
-    pes = np.full((sub_wgs, wgs, sub_pes, _PE_STATE), -(1 << 40))
-    pes[..., _WAITING:] = 0
+    pes = zena_pe_cycles.new(sub_wgs, wgs, sub_pes)
     change = np.zeros((sub_wgs, ring), np.int32)  # PEs that begin less those that end, by cycle
     computing = np.zeros(sub_wgs, np.int64)
     # -- drain
@@ -219,7 +200,7 @@ def _clock(
                 waits[s, h] &= slots
                 # The PEs take jobs in order: a younger one that may go waits for one that may not.
                 if starts and done_at[s, h] == _LATE and (index == 0 or done_at[s, (h - 1) % held_jobs] < _LATE):
-                    done_at[s, h] = _DONE + _begin(
+                    done_at[s, h] = zena_pe_cycles.begin(
                         packets[slot_packet[s, h]], products[first[slot_job[s, h]] :], now + 2, pes[s], change[s]
                     )
                 go[s, h] = starts
@@ -298,66 +279,3 @@ def _choose(home, stealing, valid, next_slot):
             if not valid[s, next_slot[s]] and not (idle and valid[s].any()):
                 return s
     return home
-
-
-# State of a PE: first cycle in which it may begin the next job; the last cycle of its latest chunk and of its latest
-# pixel; when its latest four chunks without products were dropped; chunks waiting to be multiplied, the oldest one's
-# place in the ring, and the ring: the cycle in which the multiplier takes each.
-_FREE, _END, _PIXEL, _DROPS, _WAITING, _OLDEST, _TAKEN = 0, 1, 2, 3, 7, 8, 9
-_PE_STATE = _TAKEN + _AHEAD
-
-
-@njit(cache=True)
-def _begin(packet, products, seen, pes, change):
-    """Begin a job on the PEs of a sub-WG that see it in cycle ``seen``; the first cycle in which all have finished."""
-    chunks, pixels = packet[COUNT], packet[NX] * packet[NY]
-    latest, at = 0, 0
-    for wg in range(pes.shape[0]):
-        for index in range(pes.shape[1]):
-            pe = pes[wg, index]
-            issue = max(pe[_FREE], seen)
-            if wg >= packet[WGS]:
-                pe[_FREE] = issue + 1
-                continue
-            active = False
-            for chunk in range(chunks * pixels):
-                last = (chunk + 1) % chunks == 0
-                issue = _credit(pe, issue + 1)
-                if products[at] == 0 and not last:
-                    for age in range(_DROP - 1, 0, -1):
-                        pe[_DROPS + age] = pe[_DROPS + age - 1]
-                    pe[_DROPS] = issue + _DROP
-                else:
-                    taken = max(pe[_END], issue + _FETCH)
-                    if last:
-                        taken = max(taken, pe[_PIXEL] + _PACE)
-                    if not active or taken > pe[_END]:
-                        change[(taken + 1 + _EVENT) % change.size] += 1
-                        if active:
-                            change[(pe[_END] + 1 + _EVENT) % change.size] -= 1
-                        active = True
-                    pe[_END] = taken + max(products[at], 1)
-                    if last:
-                        pe[_PIXEL] = pe[_END]
-                    pe[_TAKEN + (pe[_OLDEST] + pe[_WAITING]) % _AHEAD] = taken
-                    pe[_WAITING] += 1
-                at += 1
-            pe[_FREE] = issue + 1
-            change[(pe[_END] + 1 + _EVENT) % change.size] -= 1
-            latest = max(latest, pe[_END] + 1)
-    return latest
-
-
-@njit(cache=True)
-def _credit(pe, cycle):
-    """The first cycle from ``cycle`` on in which a PE may issue a chunk."""
-    while True:
-        while pe[_WAITING] > 0 and pe[_TAKEN + pe[_OLDEST]] < cycle:
-            pe[_OLDEST] = (pe[_OLDEST] + 1) % _AHEAD
-            pe[_WAITING] -= 1
-        pending = pe[_WAITING]
-        for age in range(_DROP):
-            pending += pe[_DROPS + age] >= cycle
-        if pending < _AHEAD:
-            return cycle
-        cycle += 1
