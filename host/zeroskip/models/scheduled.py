@@ -1,6 +1,6 @@
 """What the functional models of trident and gather share: packets, activations, and the replay of decoded steps.
 
-Both engines execute a packet stream word by word, literally; they differ in how a step's record says which activations
+Trident and gather execute a packet stream word by word, literally; they differ in how a step's record says which activations
 its weights meet.  Each model decodes its records into a :class:`Schedule`; the rest is here.
 """
 

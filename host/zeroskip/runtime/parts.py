@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScheduledPart:
-    """What the parts of both engines have; E runs, S steps in all.
+    """What the parts of trident and gather have; E runs, S steps in all.
 
     Attributes:
         block0: the first channel block, of the layer's.
