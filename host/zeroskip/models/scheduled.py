@@ -1,7 +1,7 @@
 """What the functional models of trident and gather share: packets, activations, and the replay of decoded steps.
 
-Trident and gather execute a packet stream word by word, literally; they differ in how a step's record says which activations
-its weights meet.  Each model decodes its records into a :class:`Schedule`; the rest is here.
+Both execute a packet stream word by word, literally; they differ in how a step's record says which activations its
+weights meet.  Each model decodes its records into a :class:`Schedule`; the rest is here.
 """
 
 from __future__ import annotations
