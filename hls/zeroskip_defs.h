@@ -37,6 +37,7 @@ using near = Field<7, 1>; // beat 0
 using wgs = Field<8, 8>; // beat 0
 using steps = Field<16, 16>; // beat 0
 using base = Field<32, 16>; // beat 0
+using apart = Field<48, 1>; // beat 0
 using nx = Field<0, 16>; // beat 1
 using ny = Field<16, 16>; // beat 1
 using dx = Field<32, 16>; // beat 1
@@ -47,6 +48,7 @@ namespace finish {
 using kind = Field<0, 4>; // beat 0
 using wide = Field<4, 1>; // beat 0
 using compress = Field<5, 1>; // beat 0
+using filters = Field<8, 8>; // beat 0
 using zero_point = Field<16, 16>; // beat 0
 using low = Field<32, 16>; // beat 0
 using high = Field<48, 16>; // beat 0

@@ -175,6 +175,8 @@
 `define ZS_RUN_STEPS_WIDTH                  16
 `define ZS_RUN_BASE_LSB                     32
 `define ZS_RUN_BASE_WIDTH                   16
+`define ZS_RUN_APART_LSB                    48
+`define ZS_RUN_APART_WIDTH                  1
 
 // RUN packet, header beat 1
 `define ZS_RUN_NX_LSB                       0

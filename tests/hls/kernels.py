@@ -115,7 +115,9 @@ def group(values: np.ndarray, zero: int) -> list[int]:
 def run(config: Config, rng, steps: int, wgs: int, ny: int, nx: int, last: bool = True) -> list[int]:
     """A RUN packet whose steps are random bits: the glue does not look at them."""
     head = [
-        encode(RUN_HEADER_0, kind=KIND_RUN, page=0, skip=1, last=int(last), near=0, wgs=wgs, steps=steps, base=3),
+        encode(
+            RUN_HEADER_0, kind=KIND_RUN, page=0, skip=1, last=int(last), near=0, wgs=wgs, steps=steps, base=3, apart=0
+        ),
         encode(RUN_HEADER_1, nx=nx, ny=ny, dx=1, dy=5),
     ]
     return head + rng.integers(0, 2**64, steps * config.step_beats, np.uint64).tolist()
@@ -138,7 +140,7 @@ class Finish:
         words = [
             encode(
                 FINISH_HEADER, kind=KIND_FINISH, wide=wide, compress=int(self.compress),
-                zero_point=self.quant.zero_point & 0xFFFF, **signed,
+                filters=len(self.bias), zero_point=self.quant.zero_point & 0xFFFF, **signed,
             )
         ]  # fmt: skip
         for bias, multiplier, shift in zip(self.bias, self.multiplier, self.shift, strict=True):

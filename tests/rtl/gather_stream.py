@@ -86,7 +86,7 @@ def run_words(config: Config, steps: list[Step], size: tuple[int, int] = (1, 1),
         count: number of steps in the header, if not that of ``steps``.
         header: other fields that are not 1 (``wgs``) or 0.
     """
-    fields = dict.fromkeys(("page", "skip", "last", "near", "base"), 0) | {"wgs": 1} | header
+    fields = dict.fromkeys(("page", "skip", "last", "near", "base", "apart"), 0) | {"wgs": 1} | header
     fields["steps"] = len(steps) if count is None else count
     words = [packets.encode(packets.RUN_HEADER_0, kind=packets.KIND_RUN, **fields)]
     words.append(packets.encode(packets.RUN_HEADER_1, ny=size[0], nx=size[1], dy=pitch[0], dx=pitch[1]))

@@ -88,7 +88,7 @@ def random_run(
     origin, near = int(rng.integers(config.columns)) if config.engine == "gather" else 0, bool(rng.integers(2))
     first = packets.encode(
         packets.RUN_HEADER_0, kind=packets.KIND_RUN, page=page, skip=int(rng.integers(2)), last=last, near=int(near),
-        wgs=wgs, steps=steps, base=(base - origin) % 2**16,
+        wgs=wgs, steps=steps, base=(base - origin) % 2**16, apart=0,
     )  # fmt: skip
     second = packets.encode(packets.RUN_HEADER_1, nx=nx, ny=ny, dx=dx, dy=dy)
     beats = [first, second]

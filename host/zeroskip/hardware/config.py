@@ -43,6 +43,12 @@ NEAR_BASE_BITS = 8
 ROUTE_BITS = 3
 """Width of a gather lane's route: which banks its two operands come from."""
 
+PART_DSPS = 220
+"""DSP48E1 slices of the XC7Z020."""
+
+FINISH_DSPS = 4
+"""Of them, what act_finish takes for each sum that it finishes per cycle: a 32 x 32-bit multiplier."""
+
 _ENGINES = {
     "trident": {
         "lanes": (4, 8, 16),
@@ -196,6 +202,15 @@ class Config:
     def macs(self) -> int:
         """Multipliers in the whole engine: reconfigurable MACs (trident) or PEs (zena)."""
         return self.filters * self.wgs * (1 if self.engine == "zena" else self.lanes)
+
+    @property
+    def glue_sums(self) -> int:
+        """Sums per cycle from engine to act_finish: 8, 4 or 2, as DSPs are left for them; 0: there is no glue."""
+        if not self.scheduled:
+            return 0
+        left = PART_DSPS - self.macs * (1 if self.act_w == 9 else 2)
+        most = min(8, 2 * -(-self.filters * self.wgs // 2), left // FINISH_DSPS)
+        return next((sums for sums in (8, 4, 2) if sums <= most), 0)
 
     @property
     def sub_filters(self) -> int:

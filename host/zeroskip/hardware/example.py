@@ -53,7 +53,7 @@ class Example:
         run0 = packets.encode(
             packets.RUN_HEADER_0,
             **{"kind": packets.KIND_RUN, "page": 0, "skip": 1, "last": 1, "near": int(self.near)},
-            **{"wgs": 1, "steps": 1, "base": 0},
+            **{"wgs": 1, "steps": 1, "base": 0, "apart": 0},
         )
         run1 = packets.encode(packets.RUN_HEADER_1, nx=1, ny=1, dx=0, dy=0)
         words = [(act, "ACT: page 0, bytes, 1 work group, 2 columns from address 0, zero point 2")]
@@ -119,8 +119,8 @@ def glue_beats() -> list[tuple[int, str]]:
     places = ", ".join(str(index) for index, value in enumerate(values) if value)
     finish = packets.encode(
         packets.FINISH_HEADER,
-        **{"kind": packets.KIND_FINISH, "wide": 0, "compress": 0, "zero_point": FINISH["zero_point"]},
-        **{"low": 0, "high": 255},
+        **{"kind": packets.KIND_FINISH, "wide": 0, "compress": 0, "filters": 1},
+        **{"zero_point": FINISH["zero_point"], "low": 0, "high": 255},
     )
     filter_0 = packets.encode(packets.FINISH_FILTER_0, bias=FINISH["bias"], multiplier=FINISH["multiplier"])
     filter_1 = packets.encode(packets.FINISH_FILTER_1, shift=FINISH["shift"])

@@ -69,6 +69,7 @@ RUN_HEADER_0 = (
     Field("wgs", 8, 8, "work groups whose sums are sent, 1 to WGS"),
     Field("steps", 16, 16, "number of schedule steps, 1 to STEPS"),
     Field("base", 32, 16, "column address of the first pixel"),
+    Field("apart", 48, 1, "gather: 1: every lane computes a filter of its own; trident: 0"),
 )
 
 RUN_HEADER_1 = (
@@ -82,6 +83,7 @@ FINISH_HEADER = (
     Field("kind", 0, 4, "10: FINISH"),
     Field("wide", 4, 1, "0: results are bytes; 1: 16 bits"),
     Field("compress", 5, 1, "1: results leave as groups with zero bits"),
+    Field("filters", 8, 8, "filters of the run: FILTERS, or LANES where lanes are apart"),
     Field("zero_point", 16, 16, "added to every result, signed; a result equal to it is a zero"),
     Field("low", 32, 16, "smallest result, signed"),
     Field("high", 48, 16, "largest result, signed"),

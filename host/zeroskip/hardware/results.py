@@ -7,10 +7,10 @@ from pathlib import Path
 
 from ..errors import FileFormatError
 from ..files import write_atomic
-from .config import BUILTIN, Config
+from .config import BUILTIN, PART_DSPS, Config
 
 ROOT = Path(__file__).resolve().parents[3]
-XC7Z020 = {"lut": 53_200, "ff": 106_400, "dsp": 220, "ramb36": 140}
+XC7Z020 = {"lut": 53_200, "ff": 106_400, "dsp": PART_DSPS, "ramb36": 140}
 """What the PYNQ-Z2's part has (Xilinx DS190); a RAMB18 is half a RAMB36."""
 
 FIGURES = Path("docs/results/synth.json")

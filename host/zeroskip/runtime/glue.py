@@ -37,6 +37,7 @@ def packets(part: Part, finish: Finish, compress: bool) -> np.ndarray:
         kind=KIND_FINISH,
         wide=int(np.dtype(finish.quant.dtype).itemsize == 2),
         compress=int(compress),
+        filters=part.filters.shape[1],
         zero_point=finish.quant.zero_point & 0xFFFF,
         low=finish.low & 0xFFFF,
         high=finish.high & 0xFFFF,

@@ -194,7 +194,7 @@ def _transfer(plan, part, view, tile, records, source, groups, runs, act_format,
     last[-1, -1] = 1
     stream[run_at] = header(
         RUN_HEADER_0, kind=KIND_RUN, page=page[:, None], skip=int(plan.activation_skip), last=last, near=near,
-        wgs=wgs[:, None], steps=steps, base=base[:, None],
+        wgs=wgs[:, None], steps=steps, base=base[:, None], apart=0,
     )  # fmt: skip
     dx, dy = view.stride[1] * part.layout.step, view.stride[0] * tile.pitch
     stream[run_at + 1] = header(
