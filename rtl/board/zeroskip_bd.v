@@ -20,6 +20,7 @@ module zeroskip_bd #(
     parameter        PSUMS       = 64,
     parameter        STEALING    = 0,
     parameter        JOBS        = 2,
+    parameter        SUMS        = 2,       // sums of a beat on m_axis; more than 2 only towards act_finish
     parameter [31:0] CONFIG_HASH = 32'd0
 ) (
     input  wire        aclk,
@@ -46,8 +47,8 @@ module zeroskip_bd #(
     input  wire [63:0] s_axis_tdata,
     input  wire        s_axis_tvalid,
     output wire        s_axis_tready,
-    output wire [63:0] m_axis_tdata,
-    output wire [7:0]  m_axis_tkeep,
+    output wire [SUMS*32-1:0] m_axis_tdata,
+    output wire [SUMS*4-1:0]  m_axis_tkeep,
     output wire        m_axis_tvalid,
     input  wire        m_axis_tready,
     output wire        m_axis_tlast
@@ -56,7 +57,7 @@ module zeroskip_bd #(
     reg  rst;
     wire unused_bits = &{1'b0, s_axi_awaddr[15:8], s_axi_araddr[15:8], s_axi_awprot, s_axi_arprot, s_axi_wstrb};
 
-    assign m_axis_tkeep = 8'hFF;
+    assign m_axis_tkeep = {SUMS*4{1'b1}};
 
     always @(posedge aclk)
         rst <= ~aresetn;
@@ -64,7 +65,7 @@ module zeroskip_bd #(
     zeroskip_core #(
         .LANES(LANES), .FILTERS(FILTERS), .WGS(WGS), .MUX(MUX), .ACT_W(ACT_W), .COLUMNS(COLUMNS), .STEPS(STEPS),
         .SCAN(SCAN), .ENGINE(ENGINE), .WEIGHT_W(WEIGHT_W), .SUB_WGS(SUB_WGS), .PSUMS(PSUMS), .STEALING(STEALING),
-        .JOBS(JOBS), .CONFIG_HASH(CONFIG_HASH)
+        .JOBS(JOBS), .SUMS(SUMS), .CONFIG_HASH(CONFIG_HASH)
     ) core (
         .clk(aclk), .rst(rst),
         .s_axil_awaddr(s_axi_awaddr[7:0]), .s_axil_awvalid(s_axi_awvalid), .s_axil_awready(s_axi_awready),

@@ -23,6 +23,7 @@ module zeroskip_core #(
     parameter        PSUMS       = 128,    // zena: partial sums per PE, a power of two
     parameter        STEALING    = 0,    // zena: idle sub-WGs take jobs of busy ones: 0, 1
     parameter        JOBS        = 2,    // zena: kernel tiles each PE holds: 2, 3
+    parameter        SUMS        = 2,      // sums of an output beat: 2; trident, gather: also 4, 8
     parameter [31:0] CONFIG_HASH = 32'd0   // identifies the build
 ) (
     input  wire        clk,
@@ -46,7 +47,7 @@ module zeroskip_core #(
     input  wire [63:0] s_axis_tdata,
     input  wire        s_axis_tvalid,
     output wire        s_axis_tready,
-    output wire [63:0] m_axis_tdata,
+    output wire [SUMS*32-1:0] m_axis_tdata,
     output wire        m_axis_tvalid,
     input  wire        m_axis_tready,
     output wire        m_axis_tlast
@@ -65,6 +66,10 @@ module zeroskip_core #(
         end
         if (ACT_W != 9 && ACT_W != 16) begin
             $display("%m: ACT_W = %0d; accepted: 9, 16", ACT_W);
+            $finish;
+        end
+        if (SUMS != 2 && (ENGINE == 2 || (SUMS != 4 && SUMS != 8))) begin
+            $display("%m: SUMS = %0d; accepted: 2; trident, gather: also 4, 8", SUMS);
             $finish;
         end
         if (ENGINE < 1 || ENGINE > 3) begin
@@ -111,7 +116,7 @@ module zeroskip_core #(
         if (ENGINE == 1) begin : g_trident
             trident_engine #(
                 .LANES(LANES), .FILTERS(FILTERS), .WGS(WGS), .MUX(MUX), .ACT_W(ACT_W), .COLUMNS(COLUMNS), .STEPS(STEPS),
-                .SCAN(SCAN)
+                .SCAN(SCAN), .SUMS(SUMS)
             ) engine (
                 .clk(clk), .rst(engine_rst),
                 .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid & ~engine_rst), .s_axis_tready(engine_ready),
@@ -122,15 +127,12 @@ module zeroskip_core #(
                 .dead_steps(dead_steps), .columns(columns), .columns_skipped(columns_skipped),
                 .pairs(pairs), .singles(singles), .outliers(outliers)
             );
-
-            assign multiplies   = {$clog2(FILTERS*WGS+1){1'b0}};
-            assign empty_chunks = {$clog2(FILTERS*WGS+1){1'b0}};
-            assign barrier_wait = {$clog2(FILTERS*WGS+1){1'b0}};
         end
 
         if (ENGINE == 3) begin : g_gather
             gather_engine #(
-                .LANES(LANES), .WGS(WGS), .ACT_W(ACT_W), .COLUMNS(COLUMNS), .STEPS(STEPS), .SCAN(SCAN)
+                .LANES(LANES), .WGS(WGS), .ACT_W(ACT_W), .COLUMNS(COLUMNS), .STEPS(STEPS), .SCAN(SCAN),
+                .SUMS(SUMS)
             ) engine (
                 .clk(clk), .rst(engine_rst),
                 .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid & ~engine_rst), .s_axis_tready(engine_ready),
@@ -141,7 +143,9 @@ module zeroskip_core #(
                 .dead_steps(dead_steps), .columns(columns), .columns_skipped(columns_skipped),
                 .pairs(pairs), .singles(singles), .outliers(outliers)
             );
+        end
 
+        if (ENGINE != 2) begin : g_scheduled
             assign multiplies   = {$clog2(FILTERS*WGS+1){1'b0}};
             assign empty_chunks = {$clog2(FILTERS*WGS+1){1'b0}};
             assign barrier_wait = {$clog2(FILTERS*WGS+1){1'b0}};

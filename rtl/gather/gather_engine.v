@@ -14,14 +14,15 @@ module gather_engine #(
     parameter ACT_W   = 9,
     parameter COLUMNS = 256,
     parameter STEPS   = 256,
-    parameter SCAN    = 2
+    parameter SCAN    = 2,
+    parameter SUMS    = 2        // sums of an output beat
 ) (
     input  wire        clk,
     input  wire        rst,
     input  wire [63:0] s_axis_tdata,
     input  wire        s_axis_tvalid,
     output wire        s_axis_tready,
-    output wire [63:0] m_axis_tdata,
+    output wire [SUMS*32-1:0] m_axis_tdata,
     output wire        m_axis_tvalid,
     input  wire        m_axis_tready,
     output wire        m_axis_tlast,
@@ -49,10 +50,10 @@ module gather_engine #(
     localparam FAR_W    = WEIGHT_W + BANKS * COLUMN_W;
     localparam NEAR_W   = WEIGHT_W + BANKS * `ZS_NEAR_W + `ZS_NEAR_BASE_W;
     localparam RAW_W    = (FAR_W > NEAR_W) ? FAR_W : NEAR_W;
-    localparam LEVELS   = $clog2(LANES);
-    localparam BEATS    = (WGS + 1) / 2;
+    localparam BEATS    = (WGS + SUMS - 1) / SUMS;
     localparam BEATS_W  = $clog2(BEATS + 1);
-    localparam DRAIN_DEPTH = (BEATS <= 16) ? 64 : 4 << $clog2(BEATS);
+    localparam PIXEL_W  = $clog2(LANES * BEATS + 1);
+    localparam DRAIN_DEPTH = (LANES * BEATS <= 32) ? 64 : 2 << $clog2(LANES * BEATS);
     localparam GROUP    = 4;                            // work groups that share block RAMs
     localparam GROUPS   = (WGS + GROUP - 1) / GROUP;
 
@@ -66,8 +67,9 @@ module gather_engine #(
     wire [WEIGHT_W-1:0]             step_weights;
     wire                            step_we;
     wire [STEP_W:0]                 step_addr;
-    wire                            can_close, closes, odd;
+    wire                            can_close, closes, apart, odd;
     wire [BEATS_W-1:0]              beats;
+    wire [PIXEL_W-1:0]              pixel_beats;
     wire                            i_valid, i_first;
     wire [STEP_W:0]                 i_step;
     wire [BANKS-1:0]                unused_refs;        // an address is read whether it is referred to or not
@@ -77,7 +79,8 @@ module gather_engine #(
 
     step_control #(
         .ACTS(BANKS), .FILTERS(1), .WGS(WGS), .ACT_W(ACT_W), .COLUMNS(COLUMNS), .STEPS(STEPS), .SCAN(SCAN),
-        .REFS(BANKS), .FLAGS(BANKS), .RAW_W(RAW_W), .NEAR_BEATS((NEAR_W + 63) / 64), .UNPACK(2)
+        .REFS(BANKS), .FLAGS(BANKS), .RAW_W(RAW_W), .NEAR_BEATS((NEAR_W + 63) / 64), .UNPACK(2),
+        .SUMS(SUMS), .PASSES(LANES)
     ) control (
         .clk(clk), .rst(rst),
         .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid), .s_axis_tready(s_axis_tready),
@@ -85,7 +88,8 @@ module gather_engine #(
         .column_we(column_we), .column_addr(column_addr), .column_data(column_data),
         .raw_data(raw_data), .raw_near(raw_near), .fetch(fetch), .step_we(step_we), .step_addr(step_addr),
         .can_close(can_close),
-        .busy(busy), .blocked(blocked), .closes(closes), .finished(finished), .odd(odd), .beats(beats),
+        .busy(busy), .blocked(blocked), .closes(closes), .finished(finished),
+        .apart(apart), .odd(odd), .beats(beats), .pixel_beats(pixel_beats),
         .valid(i_valid), .first(i_first), .step(i_step), .refs(unused_refs), .addr(i_addr),
         .dead_steps(dead_steps), .columns(columns), .columns_skipped(columns_skipped)
     );
@@ -101,7 +105,8 @@ module gather_engine #(
     wire [LANES-1:0]          pair_5, pair_6, select0;
     wire [LANES*2-1:0]        select1;
     wire [BANKS*COLUMN_W-1:0] addr_2;
-    wire                      first_10;
+    wire                      first_10, capture;
+    wire [LANES-1:0]          mute;
 
     gather_weights #(
         .LANES(LANES), .ACT_W(ACT_W), .STEPS(STEPS)
@@ -116,7 +121,7 @@ module gather_engine #(
     delay #(.WIDTH(LANES), .STAGES(1))            pair_delay   (.clk(clk), .d(pair_5),   .q(pair_6));
     delay #(.WIDTH(LANES * 18), .STAGES(1))       factor_delay (.clk(clk), .d(factor_5), .q(factor_6));
     delay #(.WIDTH(BANKS * COLUMN_W), .STAGES(2)) addr_delay   (.clk(clk), .d(i_addr),   .q(addr_2));
-    delay #(.WIDTH(1), .STAGES(10 + LEVELS))      first_delay  (.clk(clk), .d(i_first),  .q(first_10));
+    delay #(.WIDTH(1), .STAGES(10))               first_delay  (.clk(clk), .d(i_first),  .q(first_10));
 
     // ---- work groups -----------------------------------------------------------------------------
     wire [WGS*32-1:0] sums;
@@ -128,33 +133,44 @@ module gather_engine #(
             localparam SIZE = (WGS - AT < GROUP) ? WGS - AT : GROUP;
 
             gather_group #(
-                .LANES(LANES), .WGS(SIZE), .ACT_W(ACT_W), .COLUMNS(COLUMNS)
+                .LANES(LANES), .WGS(SIZE), .ACT_W(ACT_W), .COLUMNS(COLUMNS), .STEPS(STEPS)
             ) group (
                 .clk(clk),
                 .we(column_we[AT +: SIZE]), .waddr(column_addr), .wdata(column_data),
                 .addr(addr_2),
                 .select0(select0), .select1(select1), .factor(factor_6), .pair(pair_6),
-                .first(first_10),
+                .first(first_10), .capture(capture), .mute(mute),
                 .sums(sums[AT*32 +: SIZE*32])
             );
         end
     endgenerate
 
-    // ---- drain: 13 + log2(LANES) cycles after the decision the accumulators hold the sums ---------
-    wire               drain_load, drain_last, drain_odd;
-    wire [BEATS_W-1:0] drain_beats;
+    // ---- drain: the accumulators hold a pixel's sums 13 cycles after the decision ------------------
+    wire               close_last, close_apart, close_odd, drain_load, drain_last, drain_odd;
+    wire [BEATS_W-1:0] close_beats, drain_beats;
 
     delay #(
-        .WIDTH(3 + BEATS_W), .STAGES(12 + LEVELS)
+        .WIDTH(4 + BEATS_W), .STAGES(12)
     ) close_delay (
-        .clk(clk), .d({closes && !rst, finished, odd, beats}), .q({drain_load, drain_last, drain_odd, drain_beats})
+        .clk(clk),
+        .d({closes && !rst, finished, apart, odd, beats}),
+        .q({capture, close_last, close_apart, close_odd, close_beats})
+    );
+
+    pixel_close #(
+        .LANES(LANES), .BEATS_W(BEATS_W)
+    ) closing (
+        .clk(clk), .rst(rst),
+        .close(capture), .apart(close_apart), .last(close_last), .odd(close_odd), .beats(close_beats),
+        .mute(mute),
+        .load(drain_load), .load_last(drain_last), .load_odd(drain_odd), .load_beats(drain_beats)
     );
 
     sum_drain #(
-        .SUMS(WGS), .DEPTH(DRAIN_DEPTH)
+        .MOST(WGS), .SUMS(SUMS), .PASSES(LANES), .DEPTH(DRAIN_DEPTH)
     ) drain (
         .clk(clk), .rst(rst),
-        .can_close(can_close), .reserve(closes), .reserve_beats(beats),
+        .can_close(can_close), .reserve(closes), .reserve_beats(pixel_beats),
         .load(drain_load), .last(drain_last), .load_beats(drain_beats), .load_odd(drain_odd), .sums(sums),
         .m_axis_tdata(m_axis_tdata), .m_axis_tvalid(m_axis_tvalid), .m_axis_tready(m_axis_tready),
         .m_axis_tlast(m_axis_tlast)

@@ -3,15 +3,16 @@
 //          RAM of 36 bits with its byte enables.  Broadcast control and the write bus are registered once more here.
 // Licence: MIT.
 // Timing: counted from the cycle an issued step is registered (cycle 0): bank addresses arrive in cycle 2, selects in
-//         5, factors in 6, `first` in 10 + log2(LANES); the sum of the step is in `sums` in cycle 12 + log2(LANES).
-//         One step per cycle.  A column is in the banks two cycles after it was on the write port.
+//         5, factors in 6; `first`, `capture`, `mute` and `sums` as in gather_wg.  One step per cycle.  A column is in the banks two cycles after it was on the
+//         write port.
 `default_nettype none
 
 module gather_group #(
     parameter LANES   = 8,
     parameter WGS     = 4,     // work groups of this group
     parameter ACT_W   = 9,
-    parameter COLUMNS = 1024
+    parameter COLUMNS = 1024,
+    parameter STEPS   = 256
 ) (
     input  wire                             clk,
     // Column write port: activation b goes to bank b.
@@ -26,6 +27,8 @@ module gather_group #(
     input  wire [LANES*18-1:0]              factor,
     input  wire [LANES-1:0]                 pair,
     input  wire                             first,
+    input  wire                             capture,
+    input  wire [LANES-1:0]                 mute,
     output wire [WGS*32-1:0]                sums
 );
 
@@ -79,11 +82,12 @@ module gather_group #(
 
         for (p = 0; p < WGS; p = p + 1) begin : g_wg
             gather_wg #(
-                .LANES(LANES), .ACT_W(ACT_W)
+                .LANES(LANES), .ACT_W(ACT_W), .STEPS(STEPS)
             ) wg (
                 .clk(clk),
                 .acts(acts[p*BANKS*ACT_W +: BANKS*ACT_W]),
-                .select0(select0_q), .select1(select1_q), .factor(factor_q), .pair(pair_q), .first(first),
+                .select0(select0_q), .select1(select1_q), .factor(factor_q), .pair(pair_q),
+                .first(first), .capture(capture), .mute(mute),
                 .sum(sums[p*32 +: 32])
             );
         end

@@ -1,8 +1,7 @@
-// gather_weights: the weight half of the schedule memory, and what it says of each lane.
-// Purpose: turns the record of an issued step into multiplier operands, pair flags and bank selects, and counts what
-//          the lanes do.  A cycle without a step reads as all-idle lanes.
+// gather_weights: weights and bank selects of every lane in an issued step.
+// Purpose: an entry of the schedule memory is a weight byte and a route, which says where its operands come from.
 // Licence: MIT.
-// Timing: operands are valid five cycles after `step`; the lane counts with them.
+// Timing: operands are valid five cycles after `step`; the lane counts one cycle later.
 // Formats: docs/streams.md, the gather engine's steps.
 `default_nettype none
 
@@ -37,58 +36,32 @@ module gather_weights #(
     localparam [15:0] SECOND = `ZS_ROUTE_SECOND;
     localparam [7:0]  PAIR   = `ZS_ROUTE_PAIR;
 
-    // Address register, RAM, output register, one plain register: block RAM outputs are slow to route.
-    reg  [$clog2(STEPS):0]       raddr;
-    wire [LANES*LANE_W-1:0]      ram_q;
-    reg  [LANES*LANE_W-1:0]      record;
-    wire                         record_valid;
+    wire [LANES*LANE_W-1:0] record;
+    wire [LANES-1:0]        two;
 
-    sdp_ram #(
-        .WIDTH(LANES * LANE_W),
-        .DEPTH(2 * STEPS)
-    ) ram (
-        .clk  (clk),
-        .we   (we),
-        .waddr(waddr),
-        .wdata(wdata),
-        .raddr(raddr),
-        .rdata(ram_q)
+    step_weights #(
+        .COUNT(LANES), .ENTRY_W(LANE_W), .ACT_W(ACT_W), .STEPS(STEPS)
+    ) weights (
+        .clk(clk), .we(we), .waddr(waddr), .wdata(wdata), .valid(valid), .step(step),
+        .record(record), .two(two), .factor(factor), .pair(pair),
+        .pairs(pairs), .singles(singles), .outliers(outliers)
     );
-
-    delay #(.WIDTH(1), .STAGES(4)) valid_delay (.clk(clk), .d(valid), .q(record_valid));
-
-    always @(posedge clk) begin
-        raddr  <= step;
-        record <= ram_q;
-    end
-
-    wire [LANES-1:0] is_pair, is_single, is_outlier;
 
     genvar l;
     generate
         for (l = 0; l < LANES; l = l + 1) begin : g_lane
-            wire [LANE_W-1:0]      entry  = record[l*LANE_W +: LANE_W];
-            wire [`ZS_ROUTE_W-1:0] route  = entry[8 +: `ZS_ROUTE_W];
+            wire [LANE_W-1:0]      entry = record[l*LANE_W +: LANE_W];
+            wire [`ZS_ROUTE_W-1:0] route = entry[8 +: `ZS_ROUTE_W];
+            wire                   unused_weight = &{1'b0, entry[7:0]};
+
+            assign two[l] = PAIR[route];
 
             always @(posedge clk) begin
                 select0[l]        <= FIRST[route];
                 select1[2*l +: 2] <= SECOND[{route, 1'b0} +: 2];
             end
-
-            lane_operand #(
-                .ACT_W(ACT_W)
-            ) operand (
-                .clk(clk),
-                .weight(record_valid ? entry[7:0] : 8'd0), .two(PAIR[route]),
-                .factor(factor[l*18 +: 18]), .pair(pair[l]),
-                .is_pair(is_pair[l]), .is_single(is_single[l]), .is_outlier(is_outlier[l])
-            );
         end
     endgenerate
-
-    popcount #(.WIDTH(LANES)) count_pairs    (.bits(is_pair),    .count(pairs));
-    popcount #(.WIDTH(LANES)) count_singles  (.bits(is_single),  .count(singles));
-    popcount #(.WIDTH(LANES)) count_outliers (.bits(is_outlier), .count(outliers));
 
 endmodule
 

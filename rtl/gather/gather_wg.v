@@ -1,14 +1,16 @@
-// gather_wg: one work group: operand multiplexers, MACs, adder tree, accumulator.
-// Purpose: computes one filter's sums for one spatial share of the input map; all work groups get the same control.
+// gather_wg: one work group: operand multiplexers, MACs and what adds up their products.
+// Purpose: computes the sums of one filter, or of one per lane, for one spatial share of the input map; all work groups get the same control.
 //          A lane's own banks are 2l and 2l + 1; its second operand may come from the next lane's.
 // Licence: MIT.
 // Timing: counted from the cycle an issued step is registered (cycle 0): activations and selects arrive in cycle 6,
-//         factors in 7, `first` in 10 + log2(LANES); the sum of the step is in `sum` in cycle 12 + log2(LANES).
+//         factors in 7, `first` in 10; with a pixel's last step `capture` in 11 and `mute` from 12 on; the sum of what
+//         was not muted in cycle t is in `sum` in cycle t + 2 + log2(LANES).
 `default_nettype none
 
 module gather_wg #(
     parameter LANES = 8,
-    parameter ACT_W = 9
+    parameter ACT_W = 9,
+    parameter STEPS = 256
 ) (
     input  wire                     clk,
     input  wire [2*LANES*ACT_W-1:0] acts,      // bank 0 lowest
@@ -17,6 +19,8 @@ module gather_wg #(
     input  wire [LANES*18-1:0]      factor,
     input  wire [LANES-1:0]         pair,
     input  wire                     first,
+    input  wire                     capture,
+    input  wire [LANES-1:0]         mute,
     output wire [31:0]              sum
 );
 
@@ -40,14 +44,19 @@ module gather_wg #(
         end
     endgenerate
 
-    wire first_q;   // a copy for each accumulator
+    // This work group's copies: each reaches every bit of the accumulators.
+    wire             first_q, capture_q;
+    wire [LANES-1:0] mute_q;
 
-    broadcast_reg #(.WIDTH(1)) first_copy (.clk(clk), .d(first), .q(first_q));
+    broadcast_reg #(.WIDTH(1))     first_copy   (.clk(clk), .d(first),   .q(first_q));
+    broadcast_reg #(.WIDTH(1))     capture_copy (.clk(clk), .d(capture), .q(capture_q));
+    broadcast_reg #(.WIDTH(LANES)) mute_copy    (.clk(clk), .d(mute),    .q(mute_q));
 
-    mac_sum #(
-        .LANES(LANES), .ACT_W(ACT_W)
-    ) macs (
-        .clk(clk), .x0(x0), .x1(x1), .factor(factor), .pair(pair), .first(first_q), .sum(sum)
+    lane_sums #(
+        .LANES(LANES), .ACT_W(ACT_W), .STEPS(STEPS)
+    ) lanes (
+        .clk(clk), .x0(x0), .x1(x1), .factor(factor), .pair(pair),
+        .first(first_q), .capture(capture_q), .mute(mute_q), .sum(sum)
     );
 
 endmodule

@@ -6,7 +6,7 @@
 
 // Identity
 `define ZS_ID_VALUE                         32'h5A534B31
-`define ZS_VERSION_VALUE                    32'd1
+`define ZS_VERSION_VALUE                    32'd2
 `define ZS_ENGINE_TRIDENT                   4'd1
 `define ZS_ENGINE_ZENA                      4'd2
 `define ZS_ENGINE_GATHER                    4'd3

@@ -19,7 +19,9 @@ module step_control #(
     parameter FLAGS      = 1,      // 1: a zero flag per column; REFS = ACTS: one per activation, reference j has flag j
     parameter RAW_W      = 150,    // bits of a step on the stream
     parameter NEAR_BEATS = 0,      // beats of a step of a RUN with `near`; 0: there is one format only
-    parameter UNPACK     = 0       // cycles from raw_data to fetch
+    parameter UNPACK     = 0,      // cycles from raw_data to fetch
+    parameter SUMS       = 2,      // sums of an output beat: 2, 4, 8
+    parameter PASSES     = 1       // times the beats of a pixel whose lanes are apart; 1: none are
 ) (
     input  wire                               clk,
     input  wire                               rst,
@@ -46,8 +48,10 @@ module step_control #(
     output wire                               blocked,     // waits for the drain
     output wire                               closes,      // a pixel ends
     output wire                               finished,    // ... and it is the last of the transfer
-    output wire                               odd,         // its last beat holds one sum
-    output wire [$clog2((WGS*FILTERS+1)/2+1)-1:0] beats,   // beats of its sums
+    output wire                               apart,       // every lane has sums of its own
+    output wire                               odd,         // the last beat of two sums holds one
+    output wire [$clog2((WGS*FILTERS+SUMS-1)/SUMS+1)-1:0] beats,   // beats of its sums, of one lane's where apart
+    output wire [$clog2(PASSES*((WGS*FILTERS+SUMS-1)/SUMS)+1)-1:0] pixel_beats,   // of all
     // Issued step, one cycle later.
     output wire                               valid,
     output wire                               first,       // begins a pixel
@@ -63,7 +67,10 @@ module step_control #(
     localparam COLUMN_W = $clog2(COLUMNS);
     localparam STEP_W   = $clog2(STEPS);
     localparam GROUP_W  = $clog2(STEPS / SCAN);
-    localparam BEATS_W  = $clog2((WGS * FILTERS + 1) / 2 + 1);
+    localparam BEATS    = (WGS * FILTERS + SUMS - 1) / SUMS;
+    localparam BEATS_W  = $clog2(BEATS + 1);
+    localparam PIXEL_W  = $clog2(PASSES * BEATS + 1);
+    localparam SUMS_W   = $clog2(SUMS);
     localparam QUEUE    = 16;
     localparam GROUP_BITS = 3 + GROUP_W + SCAN * (1 + REFS + REFS * COLUMN_W);
 
@@ -73,7 +80,7 @@ module step_control #(
     wire [FLAGS-1:0]  flag;
     wire              raw_we, raw_slot, load;
     wire [STEP_W-1:0] raw_addr;
-    wire              run_skip, run_last;
+    wire              run_skip, run_last, run_apart;
     wire [7:0]        run_wgs;
     wire [15:0]       run_steps, run_base, run_nx, run_ny, run_dx, run_dy;
 
@@ -88,7 +95,7 @@ module step_control #(
         .flag_we(flag_we), .flag(flag),
         .step_we(raw_we), .step_slot(raw_slot), .step_addr(raw_addr), .step_data(raw_data),
         .load(load),
-        .run_skip(run_skip), .run_last(run_last), .run_near(raw_near), .run_wgs(run_wgs),
+        .run_skip(run_skip), .run_last(run_last), .run_apart(run_apart), .run_near(raw_near), .run_wgs(run_wgs),
         .run_steps(run_steps), .run_base(run_base),
         .run_nx(run_nx), .run_ny(run_ny), .run_dx(run_dx), .run_dy(run_dy),
         .state_code(loader_state), .error(error)
@@ -104,20 +111,29 @@ module step_control #(
     );
 
     // ---- what the drain has to know of the runs in the two slots ----------------------------------
-    reg  [1:0]         slot_last, slot_odd;
+    reg  [1:0]         slot_last, slot_apart, slot_odd;
     reg  [BEATS_W-1:0] slot_beats [0:1];
-    wire [15:0]        run_sums = {8'd0, run_wgs} * FILTERS[15:0] + 16'd1;
-    wire               unused_sums = &{1'b0, run_sums[15:BEATS_W+1]};
+    reg  [PIXEL_W-1:0] slot_pixel [0:1];
+    wire [15:0]        run_sums  = {8'd0, run_wgs} * FILTERS[15:0];
+    wire [15:0]        run_fill  = run_sums + SUMS[15:0] - 16'd1;
+    wire [15:0]        run_beats = run_fill >> SUMS_W;
+    wire               run_lanes = run_apart && PASSES > 1;
+    wire [15:0]        run_pixel = run_lanes ? run_beats * PASSES[15:0] : run_beats;
+    wire               unused_beats = &{1'b0, run_beats[15:BEATS_W], run_pixel[15:PIXEL_W]};
 
-    assign finished = ends & slot_last[slot];
-    assign odd      = slot_odd[slot];
-    assign beats    = slot_beats[slot];
+    assign finished    = ends & slot_last[slot];
+    assign apart       = slot_apart[slot];
+    assign odd         = slot_odd[slot];
+    assign beats       = slot_beats[slot];
+    assign pixel_beats = slot_pixel[slot];
 
     always @(posedge clk)
         if (load) begin
             slot_last[raw_slot]  <= run_last;
-            slot_odd[raw_slot]   <= ~run_sums[0];
-            slot_beats[raw_slot] <= run_sums[BEATS_W:1];
+            slot_apart[raw_slot] <= run_lanes;
+            slot_odd[raw_slot]   <= run_sums[0];
+            slot_beats[raw_slot] <= run_beats[BEATS_W-1:0];
+            slot_pixel[raw_slot] <= run_pixel[PIXEL_W-1:0];
         end
 
     // ---- online scheduler and its queue ----------------------------------------------------------

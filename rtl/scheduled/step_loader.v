@@ -43,6 +43,7 @@ module step_loader #(
     output reg                        load,        // the run of step_slot is complete
     output reg                        run_skip,
     output reg                        run_last,
+    output reg                        run_apart,
     output wire                       run_near,
     output reg  [7:0]                 run_wgs,
     output reg  [15:0]                run_steps,
@@ -177,6 +178,7 @@ module step_loader #(
             last_wg    <= data[`ZS_ACT_WGS_LSB +: 8] - 8'd1;
             run_skip   <= data[`ZS_RUN_SKIP_LSB];
             run_last   <= data[`ZS_RUN_LAST_LSB];
+            run_apart  <= data[`ZS_RUN_APART_LSB];
             run_wgs    <= data[`ZS_RUN_WGS_LSB +: 8];
             run_steps  <= data[`ZS_RUN_STEPS_LSB +: 16];
             run_base   <= data[`ZS_RUN_BASE_LSB +: 16];

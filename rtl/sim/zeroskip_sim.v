@@ -3,7 +3,8 @@
 // Licence: MIT.
 // Timing: one clock; every output that the harness reads is a function of registers only, but for tap_in and tap_out.
 // Glue: with `glue` high the harness, not a wire, joins DMA and engine: packets_* -> expanded_* and sums_* -> results_*
-//       (hls/native/cosim.h works between them).  Taps are on the DMA's side.
+//       (hls/native/cosim.h works between them), and the engine's beats may have more than two sums.  Taps are on the
+//       DMA's side.
 // Taps: tap_start (a read transfer starts: cycle 0 of a run), tap_in and tap_out (a word crosses into or out of the engine), *_active (channel busy).
 `default_nettype none
 
@@ -22,6 +23,7 @@ module zeroskip_sim #(
     parameter PSUMS = 64,
     parameter STEALING = 0,
     parameter JOBS = 2,
+    parameter SUMS = 2,
     parameter [31:0] CONFIG_HASH = 32'd0
 ) (
     input  wire        clk,
@@ -44,7 +46,7 @@ module zeroskip_sim #(
     input  wire [63:0] expanded_tdata,
     input  wire        expanded_tvalid,
     output wire        expanded_tready,
-    output wire [63:0] sums_tdata,
+    output wire [SUMS*32-1:0] sums_tdata,
     output wire        sums_tvalid,
     input  wire        sums_tready,
     input  wire [63:0] results_tdata,
@@ -118,7 +120,7 @@ wire        mm2s_tvalid, mm2s_tready, mm2s_tlast;
 wire        s2mm_tvalid, s2mm_tready, s2mm_tlast;
 wire        in_valid, in_ready, out_valid, out_ready;
 wire        core_in_ready, core_out_valid, core_out_last;
-wire [63:0] core_out_data;
+wire [SUMS*32-1:0] core_out_data;
 wire        mm2s_introut, s2mm_introut;
 
 assign introut = mm2s_introut || s2mm_introut;
@@ -132,7 +134,7 @@ assign expanded_tready = core_in_ready;
 assign sums_tdata = core_out_data;
 assign sums_tvalid = core_out_valid;
 assign out_valid = glue ? results_tvalid : core_out_valid;
-assign s2mm_tdata = glue ? results_tdata : core_out_data;
+assign s2mm_tdata = glue ? results_tdata : core_out_data[63:0];
 assign s2mm_tlast = glue ? results_tlast : core_out_last;
 assign results_tready = out_ready;
 
@@ -237,6 +239,7 @@ zeroskip_core #(
     .PSUMS(PSUMS),
     .STEALING(STEALING),
     .JOBS(JOBS),
+    .SUMS(SUMS),
     .CONFIG_HASH(CONFIG_HASH)
 ) core (
     .clk(clk),

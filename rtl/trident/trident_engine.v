@@ -14,14 +14,15 @@ module trident_engine #(
     parameter ACT_W   = 9,
     parameter COLUMNS = 512,
     parameter STEPS   = 256,
-    parameter SCAN    = 4
+    parameter SCAN    = 4,
+    parameter SUMS    = 2      // sums of an output beat
 ) (
     input  wire        clk,
     input  wire        rst,
     input  wire [63:0] s_axis_tdata,
     input  wire        s_axis_tvalid,
     output wire        s_axis_tready,
-    output wire [63:0] m_axis_tdata,
+    output wire [SUMS*32-1:0] m_axis_tdata,
     output wire        m_axis_tvalid,
     input  wire        m_axis_tready,
     output wire        m_axis_tlast,
@@ -52,8 +53,8 @@ module trident_engine #(
     localparam FETCH_W  = WINDOW * (COLUMN_W + 1);
     localparam WEIGHT_W = FILTERS * LANES * (9 + 2 * SELECT_W);
     localparam LEVELS   = $clog2(LANES);
-    localparam SUMS     = WGS * FILTERS;
-    localparam BEATS    = (SUMS + 1) / 2;
+    localparam MOST     = WGS * FILTERS;          // sums of a pixel
+    localparam BEATS    = (MOST + SUMS - 1) / SUMS;
     localparam BEATS_W  = $clog2(BEATS + 1);
     localparam DRAIN_DEPTH = (BEATS <= 16) ? 64 : 4 << $clog2(BEATS);
 
@@ -67,7 +68,8 @@ module trident_engine #(
     wire                        step_we;
     wire [STEP_W:0]             step_addr;
     wire                        can_close, closes, odd;
-    wire [BEATS_W-1:0]          beats;
+    wire [BEATS_W-1:0]          beats, unused_pixel_beats;   // the same: one filter after the other
+    wire                        unused_apart;
     wire                        i_first;
     wire [STEP_W:0]             i_step;
     wire [WINDOW-1:0]           i_refs;
@@ -76,7 +78,7 @@ module trident_engine #(
 
     step_control #(
         .ACTS(LANES), .FILTERS(FILTERS), .WGS(WGS), .ACT_W(ACT_W), .COLUMNS(COLUMNS), .STEPS(STEPS), .SCAN(SCAN),
-        .REFS(WINDOW), .RAW_W(FETCH_W + WEIGHT_W)
+        .REFS(WINDOW), .RAW_W(FETCH_W + WEIGHT_W), .SUMS(SUMS)
     ) control (
         .clk(clk), .rst(rst),
         .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid), .s_axis_tready(s_axis_tready),
@@ -85,7 +87,7 @@ module trident_engine #(
         .raw_data(step_data), .raw_near(unused_near), .fetch(step_data[FETCH_W-1:0]),
         .step_we(step_we), .step_addr(step_addr),
         .can_close(can_close), .busy(busy), .blocked(blocked), .closes(closes), .finished(finished),
-        .odd(odd), .beats(beats),
+        .apart(unused_apart), .odd(odd), .beats(beats), .pixel_beats(unused_pixel_beats),
         .valid(step), .first(i_first), .step(i_step), .refs(i_refs), .addr(i_addr),
         .dead_steps(dead_steps), .columns(columns), .columns_skipped(columns_skipped)
     );
@@ -134,7 +136,7 @@ module trident_engine #(
 
     // ---- work groups -----------------------------------------------------------------------------
     wire                first_10;
-    wire [SUMS*32-1:0]  sums;
+    wire [MOST*32-1:0]  sums;
 
     delay #(.WIDTH(1), .STAGES(10 + LEVELS)) first_delay (.clk(clk), .d(i_first), .q(first_10));
 
@@ -164,7 +166,7 @@ module trident_engine #(
     );
 
     sum_drain #(
-        .SUMS(SUMS), .DEPTH(DRAIN_DEPTH)
+        .MOST(MOST), .SUMS(SUMS), .DEPTH(DRAIN_DEPTH)
     ) drain (
         .clk(clk), .rst(rst),
         .can_close(can_close), .reserve(closes), .reserve_beats(beats),

@@ -1,8 +1,7 @@
-// trident_weights: the weight half of the schedule memory, and what it says of each lane.
-// Purpose: turns the record of an issued step into multiplier operands, pair flags and activation selects,
-//          and counts what the lanes do.  A cycle without a step reads as all-idle lanes.
+// trident_weights: weights and activation selects of every lane in an issued step.
+// Purpose: an entry of the schedule memory is a weight byte, the pair flag and two selects (AS).
 // Licence: MIT.
-// Timing: operands are valid STAGES = 5 cycles after `step`; the lane counts two cycles later.
+// Timing: operands are valid five cycles after `step`; the lane counts one cycle later.
 // Formats: docs/streams.md, packet RUN.
 `default_nettype none
 
@@ -36,63 +35,31 @@ module trident_weights #(
     localparam SELECT_W = $clog2(MUX);
     localparam LANE_W   = 9 + 2 * SELECT_W;
 
-    // Address register, RAM, output register, one plain register: block RAM outputs are slow to route.
-    reg  [$clog2(STEPS):0]       raddr;
-    wire [COUNT*LANE_W-1:0]      ram_q;
-    reg  [COUNT*LANE_W-1:0]      record;
-    wire                         valid_3;
+    wire [COUNT*LANE_W-1:0] record;
+    wire [COUNT-1:0]        two;
 
-    sdp_ram #(
-        .WIDTH(COUNT * LANE_W),
-        .DEPTH(2 * STEPS)
-    ) ram (
-        .clk  (clk),
-        .we   (we),
-        .waddr(waddr),
-        .wdata(wdata),
-        .raddr(raddr),
-        .rdata(ram_q)
+    step_weights #(
+        .COUNT(COUNT), .COPIES(FILTERS), .ENTRY_W(LANE_W), .ACT_W(ACT_W), .STEPS(STEPS)
+    ) weights (
+        .clk(clk), .we(we), .waddr(waddr), .wdata(wdata), .valid(valid), .step(step),
+        .record(record), .two(two), .factor(factor), .pair(pair),
+        .pairs(pairs), .singles(singles), .outliers(outliers)
     );
 
-    delay #(.WIDTH(1), .STAGES(3)) valid_delay (.clk(clk), .d(valid), .q(valid_3));
-
-    always @(posedge clk) begin
-        raddr  <= step;
-        record <= ram_q;
-    end
-
-    wire [COUNT-1:0] is_pair, is_single, is_outlier;
-
-    genvar m, l;
+    genvar i;
     generate
-        for (m = 0; m < FILTERS; m = m + 1) begin : g_filter
-            wire record_valid;
+        for (i = 0; i < COUNT; i = i + 1) begin : g_lane
+            wire [LANE_W-1:0] entry = record[i*LANE_W +: LANE_W];
+            wire              unused_weight = &{1'b0, entry[7:0]};
 
-            broadcast_reg #(.WIDTH(1)) valid_copy (.clk(clk), .d(valid_3), .q(record_valid));
+            assign two[i] = entry[8];
 
-            for (l = 0; l < LANES; l = l + 1) begin : g_lane
-                localparam AT = m * LANES + l;
-                wire [LANE_W-1:0] entry = record[AT*LANE_W +: LANE_W];
-
-                lane_operand #(
-                    .ACT_W(ACT_W)
-                ) operand (
-                    .clk(clk), .weight(record_valid ? entry[7:0] : 8'd0), .two(entry[8]),
-                    .factor(factor[AT*18 +: 18]), .pair(pair[AT]),
-                    .is_pair(is_pair[AT]), .is_single(is_single[AT]), .is_outlier(is_outlier[AT])
-                );
-
-                always @(posedge clk) begin
-                    select0[AT*SELECT_W +: SELECT_W] <= entry[9 +: SELECT_W];
-                    select1[AT*SELECT_W +: SELECT_W] <= entry[9 + SELECT_W +: SELECT_W];
-                end
+            always @(posedge clk) begin
+                select0[i*SELECT_W +: SELECT_W] <= entry[9 +: SELECT_W];
+                select1[i*SELECT_W +: SELECT_W] <= entry[9 + SELECT_W +: SELECT_W];
             end
         end
     endgenerate
-
-    popcount_reg #(.WIDTH(COUNT)) count_pairs    (.clk(clk), .bits(is_pair),    .count(pairs));
-    popcount_reg #(.WIDTH(COUNT)) count_singles  (.clk(clk), .bits(is_single),  .count(singles));
-    popcount_reg #(.WIDTH(COUNT)) count_outliers (.clk(clk), .bits(is_outlier), .count(outliers));
 
 endmodule
 

@@ -179,7 +179,7 @@ module zena_drain #(
     endgenerate
 
     sum_drain #(
-        .SUMS(WORDS), .DEPTH(DEPTH)
+        .MOST(WORDS), .DEPTH(DEPTH)
     ) sender (
         .clk(clk), .rst(rst),
         .can_close(can_close), .reserve(read), .reserve_beats(beats),

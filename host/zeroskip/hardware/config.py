@@ -19,7 +19,7 @@ from ..errors import ConfigError
 STREAM_BITS = 64
 """Width of both AXI4-Streams and of the DMA's memory port, in bits."""
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Version of the packet formats and the register map; part of every configuration hash."""
 
 ENGINE_IDS = {"trident": 1, "zena": 2, "gather": 3}
@@ -204,12 +204,16 @@ class Config:
         return self.filters * self.wgs * (1 if self.engine == "zena" else self.lanes)
 
     @property
+    def spare_dsps(self) -> int:
+        """DSP48E1 slices of the XC7Z020 that the MACs leave; a 16-bit activation takes two."""
+        return PART_DSPS - self.macs * (1 if self.act_w == 9 else 2)
+
+    @property
     def glue_sums(self) -> int:
         """Sums per cycle from engine to act_finish: 8, 4 or 2, as DSPs are left for them; 0: there is no glue."""
         if not self.scheduled:
             return 0
-        left = PART_DSPS - self.macs * (1 if self.act_w == 9 else 2)
-        most = min(8, 2 * -(-self.filters * self.wgs // 2), left // FINISH_DSPS)
+        most = min(8, 2 * -(-self.filters * self.wgs // 2), self.spare_dsps // FINISH_DSPS)
         return next((sums for sums in (8, 4, 2) if sums <= most), 0)
 
     @property
@@ -335,6 +339,9 @@ BUILTIN = {
     )
 }
 
+BOARD = "gather"
+"""The built-in configuration for a board where none is named."""
+
 
 def get_config(config: str | Path | Config) -> Config:
     """Find a configuration by name or JSON file; a :class:`Config` passes through.
@@ -360,3 +367,18 @@ def get_config(config: str | Path | Config) -> Config:
         found = f"unknown field {sorted(unknown)[0]!r}" if isinstance(fields, dict) else "not an object"
         raise ConfigError(f"configuration file {path}: {found}; accepted fields: {', '.join(known)}")
     return Config(**{"name": path.stem, **fields})
+
+
+def need_glue(config: Config) -> None:
+    """Refuse a build that the HLS kernels do not exist for.
+
+    Raises:
+        ConfigError: ``config.glue_sums`` is 0.
+    """
+    if config.glue_sums:
+        return
+    why = "the HLS kernels read the sums of trident and gather only"
+    if config.scheduled:
+        why = f"of {PART_DSPS} DSP slices it leaves {config.spare_dsps}, act_finish takes at least {2 * FINISH_DSPS}"
+    names = ", ".join(name for name, built_in in BUILTIN.items() if built_in.glue_sums)
+    raise ConfigError(f"configuration {config.name!r} has no glue: {why}. With glue there are {names}; or glue=False")

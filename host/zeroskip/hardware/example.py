@@ -1,4 +1,4 @@
-"""The worked examples of ``docs/streams.md``: two columns, one step, one sum, on ``tiny`` and on ``gather_tiny``.
+"""The worked examples of ``docs/streams.md``: two columns and one step, on ``tiny`` and on ``gather_tiny``.
 
 A pair of weights, 2 for an activation 3 and -1 for an activation 10, and the outlier 100 for an activation 20:
 2 * 3 - 1 * 10 + 100 * 20 = 1996.
@@ -6,6 +6,7 @@ A pair of weights, 2 for an activation 3 and -1 for an activation 10, and the ou
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from . import packets
@@ -24,12 +25,16 @@ class Example:
         columns: non-zero activations of each column, by their place in it.
         step: fields of the step that are not zero.
         near: gather: the step has the near format.
+        apart: gather: every lane computes a filter of its own.
+        sums: what comes out.
     """
 
     config: Config
     columns: tuple[dict[int, int], ...]
     step: dict[str, int]
     near: bool = False
+    apart: bool = False
+    sums: tuple[int, ...] = (SUM,)
 
     def column(self, address: int) -> list[int]:
         """All activations of a column."""
@@ -53,7 +58,7 @@ class Example:
         run0 = packets.encode(
             packets.RUN_HEADER_0,
             **{"kind": packets.KIND_RUN, "page": 0, "skip": 1, "last": 1, "near": int(self.near)},
-            **{"wgs": 1, "steps": 1, "base": 0, "apart": 0},
+            **{"wgs": 1, "steps": 1, "base": 0, "apart": int(self.apart)},
         )
         run1 = packets.encode(packets.RUN_HEADER_1, nx=1, ny=1, dx=0, dy=0)
         words = [(act, "ACT: page 0, bytes, 1 work group, 2 columns from address 0, zero point 2")]
@@ -62,8 +67,8 @@ class Example:
             record = int.from_bytes(bytes(value + ZERO_POINT for value in values), "little")
             for beat, word in enumerate(_split(record, self.config.column_beats(packets.FORMAT_U8))):
                 words.append((word, f"column {address}: {', '.join(map(str, values[8 * beat : 8 * beat + 8]))}"))
-        near = ", near steps" if self.near else ""
-        words.append((run0, f"RUN: page 0, skip dead steps, last{near}, 1 work group, 1 step, base 0"))
+        kind = (", near steps" if self.near else "") + (", lanes apart" if self.apart else "")
+        words.append((run0, f"RUN: page 0, skip dead steps, last{kind}, 1 work group, 1 step, base 0"))
         words.append((run1, "one row of one pixel"))
         for beat, word in enumerate(self.step_record()):
             words.append((word, f"step 0, bits {beat * STREAM_BITS + STREAM_BITS - 1} to {beat * STREAM_BITS}"))
@@ -71,7 +76,8 @@ class Example:
 
     def results(self) -> list[tuple[int, str]]:
         """The output stream, in the same form."""
-        return [(SUM, f"sum {SUM}, and padding; TLAST")]
+        words = [(total & 0xFFFF_FFFF, f"sum {total}, and padding") for total in self.sums]
+        return [*words[:-1], (words[-1][0], f"{words[-1][1]}; TLAST")]
 
 
 def _split(record: int, beats: int) -> list[int]:
@@ -102,6 +108,9 @@ GATHER = Example(
 )
 """Lane 0 has the pair, for its bank 0 at address 0 and its neighbour's bank 3 at address 1; lane 1 the outlier, for its
 bank 2 at address 1."""
+
+APART = dataclasses.replace(GATHER, apart=True, sums=(2 * 3 - 1 * 10, 100 * 20) + (0,) * (GATHER.config.lanes - 2))
+"""The same words but for `apart`: the sums of lanes 0 and 1, and of six without weights."""
 
 
 # -- the first with glue -----------------------------------------------------------------------------

@@ -164,22 +164,34 @@ def hls() -> str:
         lines += ["", f"namespace {kind.lower()} {{"]
         lines += [f"using {f.name} = Field<{f.low}, {f.width}>; // beat {i}" for i, b in enumerate(beats) for f in b]
         lines.append(f"}} // namespace {kind.lower()}")
-    builds = [hls_build(config) for config in BUILTIN.values() if config.engine == "trident"]
+    builds = [hls_build(config) for config in BUILTIN.values() if config.glue_sums]
     lines += ["", "// Builds: what the glue has to know of each.", *builds]
     return "\n".join([*lines, "", "} // namespace zs", "", "#endif", ""])
 
 
 def hls_build(config: Config, name: str | None = None) -> str:
-    """A build as a C++ struct, by the configuration's name or another."""
-    values = {
+    """A build with glue (``config.glue_sums`` is not 0) as a C++ struct, by the configuration's name or another.
+
+    ``lanes`` is how many filters a run whose lanes are apart has; 1 where there are no such runs.
+    """
+    gather = config.engine == "gather"
+    geometry_of = {
         "filters": config.filters,
+        "lanes": config.lanes if gather else 1,
         "wgs": config.wgs,
+        "sums": config.glue_sums,
+    }
+    beats_of = {
         "step_beats": config.step_beats,
+        "near_beats": config.near_beats if gather else config.step_beats,
         "column_beats_u8": config.column_beats(packets.FORMAT_U8),
         "column_beats_s16": config.column_beats(packets.FORMAT_S16),
     }
-    members = ", ".join(f"{member} = {value}" for member, value in values.items())
-    return f"struct {name or config.name} {{\n    static constexpr int {members};\n}};"
+    lines = [
+        f"    static constexpr int {', '.join(f'{member} = {value}' for member, value in values.items())};"
+        for values in (geometry_of, beats_of)
+    ]
+    return "\n".join([f"struct {name or config.name} {{", *lines, "};"])
 
 
 # -- documents ---------------------------------------------------------------------------------------

@@ -18,8 +18,18 @@ from .config import BUILTIN, LOOKAHEAD, Config
 from .verilog import rtl_folder
 
 
-def cases() -> Iterator[tuple[str, str, Config]]:
-    """(label, top module, configuration) of everything that is checked."""
+def cases() -> Iterator[tuple[str, str, Config, int]]:
+    """(label, top module, configuration, sums of an output beat) of everything that is checked."""
+    for label, top, config in narrow():
+        yield label, top, config, 2
+    for name, config in BUILTIN.items():
+        if config.glue_sums > 2:
+            yield f"{name}, {config.glue_sums} sums", "zeroskip_bd", config, config.glue_sums
+    yield "z2, 8 sums", "zeroskip_sim", BUILTIN["z2"], 8
+
+
+def narrow() -> Iterator[tuple[str, str, Config]]:
+    """The cases with two sums, as without glue."""
     for name, config in BUILTIN.items():
         # More work groups and filters repeat the same modules, and Verilator takes minutes over 112 PEs.
         if config.engine == "zena":
@@ -55,7 +65,7 @@ def _label(fields: dict[str, int]) -> str:
     return ", ".join(f"{field} = {value}" for field, value in fields.items())
 
 
-def lint(top: str, config: Config) -> str:
+def lint(top: str, config: Config, sums: int = 2) -> str:
     """What Verilator says of ``top`` and everything below it; empty when it is content.
 
     Raises:
@@ -63,7 +73,7 @@ def lint(top: str, config: Config) -> str:
     """
     command, _ = find_verilator()
     folder = rtl_folder()
-    parameters = {**config.rtl_parameters(), "CONFIG_HASH": f"32'd{config.hash}"}
+    parameters = {**config.rtl_parameters(), "CONFIG_HASH": f"32'd{config.hash}"} | ({"SUMS": sums} if sums > 2 else {})
     run = subprocess.run(
         [command, "--lint-only", "-Wall", "--quiet", "--top-module", top]
         + [f"-G{name}={value}" for name, value in parameters.items()]
@@ -82,8 +92,8 @@ def main(argv: list[str] | None = None) -> int:
     )
     failed = 0
     try:
-        for label, top, config in cases():
-            said = lint(top, config)
+        for label, top, config, sums in cases():
+            said = lint(top, config, sums)
             failed += bool(said)
             print(f"{top} {label}: {'FAILED' if said else 'ok'}\n{said}".rstrip(), flush=True)
     except ToolError as error:

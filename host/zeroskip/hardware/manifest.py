@@ -19,7 +19,7 @@ from ..devices.bitstreams import MANIFEST, SCHEMA, read
 from ..errors import FileFormatError, ZeroskipError
 from ..files import write_atomic
 from . import results
-from .config import BUILTIN, Config, get_config
+from .config import BOARD, BUILTIN, Config, get_config
 
 CLOCK_MHZ = 100.0
 """Clock of the board design: FCLK0 as the .hwh sets it."""
@@ -114,7 +114,7 @@ def targets(root: Path = results.ROOT) -> dict[Path, str]:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m zeroskip.hardware.manifest", description=__doc__.split("\n")[0])
-    parser.add_argument("--config", default="z2", help="with --record: the configuration that was built")
+    parser.add_argument("--config", default=BOARD, help="with --record: the configuration that was built")
     parser.add_argument("--record", type=Path, help="JSON file that a build has written")
     parser.add_argument("--bit", type=Path, help="with --record: its bitstream")
     parser.add_argument("--hwh", type=Path, help="with --record: its hardware handoff")

@@ -1,6 +1,6 @@
 """The vendor-free way to a bitstream: Yosys, nextpnr-xilinx, Project X-Ray.
 
-``python -m zeroskip.hardware.open_flow netlist --config z2`` makes what place and route reads, with the packages of
+``python -m zeroskip.hardware.open_flow netlist --config gather`` makes what place and route reads, with the packages of
 ``zeroskip[test]`` alone; ``bit`` runs the rest with tools that the user has installed (docs/board.md).
 """
 
@@ -19,7 +19,7 @@ from ..devices.hwh import handoff
 from ..errors import ToolError, ZeroskipError
 from ..files import write_atomic
 from . import manifest, results
-from .config import Config, get_config
+from .config import BOARD, Config, get_config
 from .netlist import implement
 from .synth import Resources
 
@@ -125,7 +125,7 @@ def _run(command: list, folder: Path, name: str) -> str:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m zeroskip.hardware.open_flow", description=__doc__.split("\n")[0])
     parser.add_argument("step", choices=("netlist", "bit"))
-    parser.add_argument("--config", default="z2", help="name or .json file of a build configuration")
+    parser.add_argument("--config", default=BOARD, help="name or .json file of a build configuration")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="default build/open/<config>")
     parser.add_argument("--nextpnr", default="nextpnr-xilinx", help="the program")
     parser.add_argument("--chipdb", default="", help="its chip database of the part")

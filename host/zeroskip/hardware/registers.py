@@ -40,7 +40,7 @@ COUNTERS = (
     ("singles", "lane-cycles with one non-outlier weight, per work group"),
     ("outliers", "lane-cycles with an outlier, per work group"),
     ("beats_in", "64-bit beats taken from the input stream"),
-    ("beats_out", "64-bit beats of sums sent"),
+    ("beats_out", "beats of sums sent: 64 bits; with glue up to 8 sums"),
     ("multiplies", "zena: products, summed over all PEs"),
     ("empty_chunks", "zena: pixels whose last chunk has no product, one cycle each, summed over all PEs"),
     ("barrier_wait", "zena: cycles a PE idles while another of its sub-WG computes, summed over all PEs"),

@@ -57,6 +57,8 @@ def tables() -> dict[str, str]:
         "example out": _words(example.TRIDENT.results()),
         "gather example in": _words(example.GATHER.beats()),
         "gather example out": _words(example.GATHER.results()),
+        "apart example in": _words(example.APART.beats()),
+        "apart example out": _words(example.APART.results()),
         "glue example in": _words(example.glue_beats()),
         "glue example out": _words(example.glue_results()),
         "step tiny": _fields([f for f in packets.step_fields(BUILTIN["tiny"]) if _shown(f.name)]),

@@ -1,6 +1,6 @@
 """The Vivado way to a bitstream: parameters for ``vivado/build.tcl``, the run, and what it made.
 
-``python -m zeroskip.hardware.vivado --config z2`` writes ``build/vivado/<config>/parameters.tcl``; with
+``python -m zeroskip.hardware.vivado --config gather`` writes ``build/vivado/<config>/parameters.tcl``; with
 ``--vivado vivado`` it also runs the script and puts the bitstream into ``bitstreams/``.  With ``--glue`` the HLS
 kernels stand around the engine; ``--vitis-hls vitis_hls`` makes them first, else ``build/hls/<config>`` has them.
 """
@@ -18,7 +18,7 @@ from ..devices.hwh import DMA_NAME, ENGINE_NAME, GLUE, GLUE_VLNV, LENGTH_WIDTH
 from ..errors import FileFormatError, InputError, ToolError, ZeroskipError
 from ..files import write_atomic
 from . import manifest, registers, results
-from .config import BUILTIN, Config, get_config
+from .config import BOARD, BUILTIN, Config, get_config, need_glue
 from .open_flow import PART
 from .verilog import include_folder, sources
 
@@ -41,6 +41,9 @@ def parameters(config: Config, commit: str = "", ip_repo: Path | None = None) ->
         commit: what is being built.
         ip_repo: folder of the kernels' IPs; None builds without glue.
     """
+    rtl_parameters = {**config.rtl_parameters(), "CONFIG_HASH": f"0x{config.hash:08X}"}
+    if ip_repo:
+        rtl_parameters["SUMS"] = config.glue_sums
     files = [s for s in sources() if s.stem not in _NOT_FOR_VIVADO and s.parent.name != "dma"]
     values = {
         "config": config.name,
@@ -51,10 +54,7 @@ def parameters(config: Config, commit: str = "", ip_repo: Path | None = None) ->
         "clock_mhz": f"{manifest.CLOCK_MHZ:g}",
         "sources": " ".join(f"{{{file}}}" for file in files),
         "include_folder": str(include_folder()),
-        "parameters": " ".join(
-            f"{name} {value}"
-            for name, value in {**config.rtl_parameters(), "CONFIG_HASH": f"0x{config.hash:08X}"}.items()
-        ),
+        "parameters": " ".join(f"{name} {value}" for name, value in rtl_parameters.items()),
         "ps_name": PS_NAME,
         "dma_name": DMA_NAME,
         "engine_name": ENGINE_NAME,
@@ -73,11 +73,14 @@ def prepare(config: Config, folder: Path, root: Path = results.ROOT, glue: bool 
     """Write ``parameters.tcl`` into ``folder`` and return its path.
 
     Raises:
-        InputError: it cannot be written, or there is no glue for the configuration.
+        ConfigError: there is no glue for the configuration.
+        InputError: it cannot be written, or the kernels' sources do not have the configuration.
     """
-    if glue and (config.engine != "trident" or BUILTIN.get(config.name) != config):
-        names = ", ".join(name for name, built_in in BUILTIN.items() if built_in.engine == "trident")
-        raise InputError(f"no glue for configuration {config.name!r}; it is made for: {names}")
+    if glue:
+        need_glue(config)
+        if BUILTIN.get(config.name) != config:
+            names = ", ".join(name for name, built_in in BUILTIN.items() if built_in.glue_sums)
+            raise InputError(f"hls/zeroskip_defs.h has no configuration {config.name!r}; it has {names}")
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "parameters.tcl"
     write_atomic(file, parameters(config, manifest.commit_of(root), ip_folder(config, root) if glue else None))
@@ -128,7 +131,7 @@ def build(
         vitis_hls: the program that makes the kernels; empty: they are there.
 
     Raises:
-        InputError: there is no glue for the configuration.
+        ConfigError, InputError: there is no glue for the configuration.
         ToolError: a tool is not there, fails, or timing is not met; Vivado's log is in ``folder``.
         FileFormatError: the record it wrote is damaged.
     """
@@ -157,7 +160,7 @@ def build(
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m zeroskip.hardware.vivado", description=__doc__.split("\n")[0])
-    parser.add_argument("--config", default="z2", help="name or .json file of a build configuration")
+    parser.add_argument("--config", default=BOARD, help="name or .json file of a build configuration")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="default build/vivado/<config>[_glue]")
     parser.add_argument("--vivado", help="also run this Vivado")
     parser.add_argument("--glue", action="store_true", help="with the HLS kernels around the engine")

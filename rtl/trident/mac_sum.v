@@ -23,8 +23,9 @@ module mac_sum #(
     localparam TREE_W    = PRODUCT_W + LEVELS;
 
     wire [LANES*PRODUCT_W-1:0] products;
+    wire [TREE_W-1:0]          total;
 
-    genvar l, n, k;
+    genvar l;
     generate
         for (l = 0; l < LANES; l = l + 1) begin : g_lane
             reconf_mac #(
@@ -38,27 +39,9 @@ module mac_sum #(
                 .y     (products[l*PRODUCT_W +: PRODUCT_W])
             );
         end
-
-        // Level n of the tree has LANES >> n sums, each one bit wider than those before.
-        for (n = 0; n <= LEVELS; n = n + 1) begin : g_level
-            localparam W = PRODUCT_W + n;
-            wire [(LANES >> n)*W-1:0] level;
-            if (n == 0) begin : g_in
-                assign level = products;
-            end else begin : g_add
-                for (k = 0; k < (LANES >> n); k = k + 1) begin : g_sum
-                    wire signed [W-2:0] a = g_level[n-1].level[2*k*(W-1) +: W-1];
-                    wire signed [W-2:0] b = g_level[n-1].level[(2*k+1)*(W-1) +: W-1];
-                    reg  signed [W-1:0] total;
-                    always @(posedge clk)
-                        total <= a + b;
-                    assign level[k*W +: W] = total;
-                end
-            end
-        end
     endgenerate
 
-    wire [TREE_W-1:0] total = g_level[LEVELS].level;
+    adder_tree #(.TERMS(LANES), .WIDTH(PRODUCT_W)) tree (.clk(clk), .terms(products), .total(total));
 
     always @(posedge clk)
         sum <= (first ? 32'd0 : sum) + {{(32-TREE_W){total[TREE_W-1]}}, total};
