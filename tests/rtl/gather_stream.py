@@ -9,19 +9,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from packet_words import Step, act_words, run_words
 from zeroskip.hardware import packets
 from zeroskip.hardware.config import NEAR_BASE_BITS, NEAR_BITS, Config
-
-Step = dict[str, int]
-"""Fields of a step by the names of ``packets.gather_step_fields``; those left out are zero."""
-
-
-def step_words(config: Config, step: Step, near: bool) -> list[int]:
-    """The beats of a step."""
-    layout = packets.gather_step_fields(config, near)
-    assert step.keys() <= {part.name for part in layout}
-    record = sum((step.get(part.name, 0) & (1 << part.width) - 1) << part.low for part in layout)
-    return [record >> 64 * beat & 2**64 - 1 for beat in range(config.near_beats if near else config.step_beats)]
 
 
 def random_step(config: Config, rng, near: bool, reach: int, idle: float, origin: int = 0) -> Step:
@@ -61,43 +51,13 @@ def random_step(config: Config, rng, near: bool, reach: int, idle: float, origin
     return step
 
 
-def act_words(values: np.ndarray, **header: int) -> list[int]:
-    """An ACT packet.
-
-    Args:
-        values: int (columns, wgs, 2 * lanes).
-        header: fields that are not what follows from ``values``, or 0.
-    """
-    count, wgs, _ = values.shape
-    fields = {"page": 0, "format": 1, "wgs": wgs, "address": 0, "count": count, "zero_point": 0, **header}
-    # At four lanes, too, a column fills whole beats.
-    beats = np.ascontiguousarray(values, "<i2").view("<u8").ravel().tolist()
-    return [packets.encode(packets.ACT_HEADER, kind=packets.KIND_ACT, **fields), *beats]
-
-
-def run_words(config: Config, steps: list[Step], size: tuple[int, int] = (1, 1), pitch: tuple[int, int] = (0, 0), *,
-              count: int | None = None, **header: int) -> list[int]:  # fmt: skip
-    """A RUN packet.
-
-    Args:
-        steps: fields of every step.
-        size: (rows, columns) of pixels.
-        pitch: (dy, dx), columns from row to row and from pixel to pixel.
-        count: number of steps in the header, if not that of ``steps``.
-        header: other fields that are not 1 (``wgs``) or 0.
-    """
-    fields = dict.fromkeys(("page", "skip", "last", "near", "base", "apart"), 0) | {"wgs": 1} | header
-    fields["steps"] = len(steps) if count is None else count
-    words = [packets.encode(packets.RUN_HEADER_0, kind=packets.KIND_RUN, **fields)]
-    words.append(packets.encode(packets.RUN_HEADER_1, ny=size[0], nx=size[1], dy=pitch[0], dx=pitch[1]))
-    for step in steps:
-        words += step_words(config, step, bool(fields["near"]))
-    return words
-
-
 @dataclass
 class Stream:
-    """A transfer that is being put together, the sums it must give and the counters that do not depend on time."""
+    """A transfer that is being put together, the sums it must give and the counters that do not depend on time.
+
+    Attributes:
+        sums: per RUN int64 (rows, wgs): a row per pixel, or per pixel and lane where lanes are apart.
+    """
 
     config: Config
     words: list[int] = field(default_factory=list)
@@ -132,13 +92,15 @@ class Stream:
         y, x = np.divmod(np.arange(size[0] * size[1]), size[1])
         pixels = header.get("base", 0) + y * pitch[0] + x * pitch[1]
         total = sum(self._step(step, pixels, bool(header.get("skip"))) for step in steps)
-        self.sums.append(total[: header["wgs"]].T)
+        if not header.get("apart"):
+            total = total.sum(1, keepdims=True)
+        self.sums.append(total[..., : header["wgs"]].reshape(-1, header["wgs"]))
 
     def _step(self, step: Step, pixels: np.ndarray, skip: bool) -> np.ndarray:
-        """int64 (wgs, pixels): what one step adds to every sum, dead or not."""
+        """int64 (pixels, lanes, wgs): what each lane adds in one step, dead or not."""
         config = self.config
         start = step.get("base", 0) << config.near_shift
-        total = np.zeros((config.wgs, len(pixels)), np.int64)
+        total = np.zeros((len(pixels), config.lanes, config.wgs), np.int64)
         met = np.zeros(config.acts, int)
         some = np.zeros(len(pixels), bool)
         kinds = dict.fromkeys(("pairs", "singles", "outliers"), 0)
@@ -155,7 +117,7 @@ class Stream:
                     bank = (2 * lane + near_bank) % config.acts
                     offset = step.get(f"offset[{bank}]", start + step.get(f"near[{bank}]", 0))
                     column = (pixels + offset) % config.columns
-                    total += weight * self.memory[:, column, bank]
+                    total[:, lane] += weight * self.memory[:, column, bank].T
                     some |= self.flags[column, bank]
                     met[bank] += 1
         assert met.max() <= 1
@@ -173,7 +135,7 @@ class Stream:
         return np.array(self.words, np.uint64)
 
     def expected(self) -> np.ndarray:
-        """uint64, the output stream: per pixel all sums modulo 2^32, two per word, a pixel's last word padded."""
+        """uint64, the output stream: a row of sums after the other, modulo 2^32, two per word, its last word padded."""
         beats = []
         for sums in self.sums:
             padded = np.zeros((len(sums), sums.shape[1] + sums.shape[1] % 2), "<u4")

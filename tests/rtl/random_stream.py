@@ -5,23 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 import gather_stream
-from zeroskip.hardware import packets
+from packet_words import Step, act_words, run_words
 from zeroskip.hardware.config import Config
 from zeroskip.hardware.window import candidates
-
-
-class _Bits:
-    """Appends fields, lowest bit first, and gives 64-bit words."""
-
-    def __init__(self) -> None:
-        self.value, self.length = 0, 0
-
-    def add(self, value: int, width: int) -> None:
-        self.value |= (int(value) & (1 << width) - 1) << self.length
-        self.length += width
-
-    def words(self) -> list[int]:
-        return [self.value >> at & 2**64 - 1 for at in range(0, self.length, 64)]
 
 
 def random_act(config: Config, rng, page: int, address: int, count: int, wgs: int, zeros: float) -> list[int]:
@@ -32,46 +18,35 @@ def random_act(config: Config, rng, page: int, address: int, count: int, wgs: in
     """
     wide = int(rng.integers(2))
     zero_point = 0 if wide else int(rng.integers(256))
-    header = packets.encode(
-        packets.ACT_HEADER, kind=packets.KIND_ACT, page=page, format=wide, wgs=wgs, address=address, count=count,
-        zero_point=zero_point,
-    )  # fmt: skip
     shape = (count, wgs, config.acts)
     limit = config.act_max
     values = rng.integers(-limit, limit + 1, shape) if wide else rng.integers(0, 256, shape) - zero_point
     values[rng.random(shape) < zeros] = 0
     values.transpose(0, 2, 1)[rng.random((count, config.acts)) < zeros] = 0
     values[rng.random(count) < zeros] = 0
-    beats = [header]
-    for column in values.reshape(-1, config.acts):
-        bits = _Bits()
-        for value in column:
-            bits.add(value if wide else value + zero_point, 16 if wide else 8)
-        beats += bits.words()
-    return beats
+    return act_words(values, page=page, address=address, format=wide, zero_point=zero_point)
 
 
-def random_step(config: Config, rng, sparsity: float) -> list[int]:
+def random_step(config: Config, rng, sparsity: float) -> Step:
     """One trident step whose referenced slots lie in different banks and whose lanes select only those."""
-    bits = _Bits()
-    bank = rng.permutation(config.banks)
+    bank = rng.permutation(config.banks).tolist()
     refs = rng.random(config.window) > sparsity
-    for slot in range(config.window):
+    step: Step = {}
+    for slot in np.flatnonzero(refs):
         row = int(rng.integers(config.columns // 4 // config.banks))
-        bits.add((row * config.banks + int(bank[slot])) * refs[slot], config.column_w)
-        bits.add(refs[slot], 1)
+        step |= {f"offset[{slot}]": row * config.banks + bank[slot], f"ref[{slot}]": 1}
     choices = [k for k, (ahead, _) in enumerate(candidates(config.mux)) if refs[ahead]]
-    for _ in range(config.filters * config.lanes):
+    for m, lane in np.ndindex(config.filters, config.lanes):
         byte = int(rng.integers(256))
         if not choices or rng.random() < sparsity:
             byte = 0
         elif rng.random() < 0.2:
             byte &= 0xF0 if rng.random() < 0.5 else 0x0F
-        bits.add(byte, 8)
-        bits.add(rng.integers(2), 1)
-        for _ in range(2):
-            bits.add(rng.choice(choices) if choices else 0, config.select_w)
-    return bits.words()
+        at = f"[{m}][{lane}]"
+        step |= {f"weight{at}": byte, f"pair{at}": int(rng.integers(2))}
+        if choices:
+            step |= {f"select{half}{at}": int(rng.choice(choices)) for half in range(2)}
+    return step
 
 
 def random_run(
@@ -79,26 +54,24 @@ def random_run(
 ) -> tuple[list[int], int]:
     """A RUN packet that reads only columns ``start`` to ``start + columns / 2``; also its beats of sums."""
     most = min(config.steps, int(rng.choice([1, 3, 12, 40])))
-    steps = int(rng.integers(1, most + 1))
+    count = int(rng.integers(1, most + 1))
     nx, ny = (int(n) for n in rng.integers(1, int(rng.choice([2, 5, 9, 20])), 2))
     reach = config.columns // 4  # what pixel bases may add, and what offsets may
     dx, dy = (int(rng.integers(max(1, reach // 2 // n))) for n in (nx, ny))
     base = start + int(rng.integers(reach - (nx - 1) * dx - (ny - 1) * dy))
-    # Offsets of a gather RUN begin anywhere in the memory; trident ignores `near`.
-    origin, near = int(rng.integers(config.columns)) if config.engine == "gather" else 0, bool(rng.integers(2))
-    first = packets.encode(
-        packets.RUN_HEADER_0, kind=packets.KIND_RUN, page=page, skip=int(rng.integers(2)), last=last, near=int(near),
-        wgs=wgs, steps=steps, base=(base - origin) % 2**16, apart=0,
+    near, apart = rng.random() < 0.5, rng.random() < 0.4  # trident ignores both
+    origin, parts = 0, 1
+    if config.engine == "gather":
+        origin = int(rng.integers(config.columns))  # of the offsets: anywhere in the memory
+        parts = config.lanes if apart else 1
+        steps = [gather_stream.random_step(config, rng, near, reach, sparsity, origin) for _ in range(count)]
+    else:
+        steps = [random_step(config, rng, sparsity) for _ in range(count)]
+    words = run_words(
+        config, steps, (ny, nx), (dy, dx), page=page, skip=int(rng.integers(2)), last=last, near=near, apart=apart,
+        wgs=wgs, base=(base - origin) % 2**16,
     )  # fmt: skip
-    second = packets.encode(packets.RUN_HEADER_1, nx=nx, ny=ny, dx=dx, dy=dy)
-    beats = [first, second]
-    for _ in range(steps):
-        if config.engine == "gather":
-            step = gather_stream.random_step(config, rng, near, reach, sparsity, origin)
-            beats += gather_stream.step_words(config, step, near)
-        else:
-            beats += random_step(config, rng, sparsity)
-    return beats, nx * ny * -(-wgs * config.filters // 2)
+    return words, nx * ny * parts * -(-wgs * config.filters // 2)
 
 
 def random_stream(config: Config, seed: int, runs: int = 6) -> tuple[np.ndarray, int]:

@@ -1,6 +1,6 @@
-"""The gather engine: its functional model against NumPy, and the Verilated engine against functional and cycle model.
+"""The gather engine: its functional model against NumPy, model and Verilog on streams made by hand.
 
-Sums must be bit-identical and every counter equal, with and without stalls in memory and streams.
+What it has in common with trident is in ``test_engine.py``.
 """
 
 from __future__ import annotations
@@ -8,14 +8,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gather_stream import Step, Stream, act_words, random_step, run_words
-from random_stream import random_stream
-from test_engine import MEMORIES
+from gather_stream import Stream, random_step
+from packet_words import Step, act_words, run_words
 from variants import GATHER_VARIANTS
 from zeroskip.devices import MemoryModel, open_device
-from zeroskip.errors import DeviceError, InputError
+from zeroskip.errors import InputError
 from zeroskip.models import gather
-from zeroskip.models.cycles import simulate
 from zeroskip.models.reference import conv2d
 
 TINY = GATHER_VARIANTS["gather_tiny"]
@@ -25,7 +23,7 @@ TINY = GATHER_VARIANTS["gather_tiny"]
 @pytest.mark.parametrize("zeros", [0.0, 0.6, 1.0])
 @pytest.mark.parametrize("variant", GATHER_VARIANTS)
 def test_functional_model_is_the_documented_one(variant, zeros):
-    """Against NumPy: both formats, any offset, sums and counters."""
+    """Against NumPy: both formats, lanes together and apart, any offset, sums and counters."""
     config = GATHER_VARIANTS[variant]
     rng = np.random.default_rng(1)
     stream = Stream(config)
@@ -34,10 +32,10 @@ def test_functional_model_is_the_documented_one(variant, zeros):
     values.transpose(0, 2, 1)[rng.random((config.columns, config.acts)) < zeros] = 0
     stream.activations(values, address=config.columns // 3)
     for index in range(8):
-        near, skip, wgs = index % 2, index // 2 % 2, int(rng.integers(1, config.wgs + 1))
+        near, skip, apart, wgs = index % 2, index // 2 % 2, index // 4, int(rng.integers(1, config.wgs + 1))
         steps = [random_step(config, rng, near, config.columns, rng.random()) for _ in range(12)]
         base = int(rng.integers(2**16))
-        stream.run(steps, (3, 2), (7, 1), near=near, skip=skip, wgs=wgs, base=base, last=index == 7)
+        stream.run(steps, (3, 2), (7, 1), near=near, skip=skip, apart=apart, wgs=wgs, base=base, last=index == 7)
     done = gather.execute(config, stream.stream())
     np.testing.assert_array_equal(done.out, stream.expected())
     assert done.counters == stream.counters | {"beats_in": len(stream.words), "beats_out": len(done.out)}
@@ -89,9 +87,13 @@ def one_tap(weights: np.ndarray, address: int, near: int) -> list[Step]:
 
 
 @pytest.mark.parametrize("near", [0, 1])
+@pytest.mark.parametrize("apart", [0, 1])
 @pytest.mark.parametrize("kind", ["model", "sim"])
-def test_convolution_with_a_schedule_made_by_hand(kind, near):
-    """3 x 3, a channel per bank; an image for each work group, its pixels as columns that wrap around."""
+def test_convolution_with_a_schedule_made_by_hand(kind, apart, near):
+    """3 x 3, a channel per bank; an image for each work group, its pixels as columns that wrap around.
+
+    Where lanes are apart the same steps are those of a grouped convolution: a lane's two channels are a group.
+    """
     rng = np.random.default_rng(2)
     size, filters, base = 8, 3, 250
     x = rng.integers(-255, 256, (TINY.wgs, TINY.acts, size, size)).astype(np.int16)
@@ -101,9 +103,12 @@ def test_convolution_with_a_schedule_made_by_hand(kind, near):
     words = act_words(x.reshape(TINY.wgs, TINY.acts, -1).transpose(2, 0, 1), address=base)
     for k in range(filters):
         steps = [step for r, s in np.ndindex(3, 3) for step in one_tap(w[k, :, r, s], r * size + s, near)]
-        header = {"near": near, "wgs": TINY.wgs, "base": base, "last": int(k == filters - 1)}
+        header = {"near": near, "apart": apart, "wgs": TINY.wgs, "base": base, "last": int(k == filters - 1)}
         words += run_words(TINY, steps, (size - 2, size - 2), (size, 1), **header)
-    sums = conv2d(x, w).reshape(TINY.wgs, filters, -1).transpose(1, 2, 0)  # filter, pixel, work group: two a beat
+    groups = TINY.lanes if apart else 1
+    grouped = w.reshape(filters, groups, -1, 3, 3).swapaxes(0, 1)  # its first axes are those of the results
+    sums = conv2d(x, grouped.reshape(groups * filters, -1, 3, 3), groups=groups)
+    sums = sums.reshape(TINY.wgs, groups, filters, -1).transpose(2, 3, 1, 0)  # run, pixel, lane, work group: two a beat
     expected = np.ascontiguousarray(sums, "<i4").view("<u8").ravel()
     with open_device(kind, TINY) as device:
         received, counters = device.execute(np.array(words, np.uint64), len(expected))
@@ -113,7 +118,7 @@ def test_convolution_with_a_schedule_made_by_hand(kind, near):
 
 @pytest.mark.parametrize("variant", ["gather_tiny", "wide"])
 def test_extremes(variant):
-    """The largest activations meet the largest weights in all lanes; 16-bit sums wrap around."""
+    """The largest activations meet the largest weights in all lanes, together and apart; 16-bit sums wrap around."""
     config = GATHER_VARIANTS[variant]
     stream = Stream(config)
     place = np.arange(config.acts)
@@ -125,7 +130,8 @@ def test_extremes(variant):
                      for name, value in (("weight", byte), ("route", route))}  # fmt: skip
             stream.run([lanes], (1, 4), (0, 1))
             if byte in (0x80, 0x7F):
-                stream.run([lanes] * config.steps, (1, 4), (0, 1))
+                for apart in (0, 1):
+                    stream.run([lanes] * config.steps, (1, 4), (0, 1), apart=apart)
     idle = {f"route[{lane}]": lane % 7 for lane in range(config.lanes)}
     stream.run([idle], last=1)
     largest = max(abs(int(sums.min())) for sums in stream.sums)
@@ -136,65 +142,15 @@ def test_extremes(variant):
     assert stream.counters.items() <= vars(counters).items()
 
 
-# -- the hardware ------------------------------------------------------------------------------------
-@pytest.mark.parametrize("memory", MEMORIES)
-@pytest.mark.parametrize("variant", GATHER_VARIANTS)
-def test_random_streams(variant, memory):
-    config = GATHER_VARIANTS[variant]
-    with open_device("sim", config, memory=MEMORIES[memory]) as device:
-        for seed in range(2 if config.macs > 64 else 10):
-            words, beats = random_stream(config, seed)
-            sums, counters = device.execute(words, beats)
-            expected, modelled = simulate(config, words, MEMORIES[memory])
-            np.testing.assert_array_equal(sums, expected, err_msg=f"{variant}, seed {seed}")
-            assert counters == modelled, f"{variant}, seed {seed}"
-            assert counters.cycles == counters.busy + counters.stall_input + counters.stall_output
-            assert counters.cycles > 0
-
-
-def test_runs_follow_without_reset():
-    """What one transfer leaves in memories, flags and pipelines must not reach the next."""
-    with open_device("sim", TINY) as device:
-        first = [device.execute(*random_stream(TINY, seed)) for seed in (1, 2, 3)]
-        again = [device.execute(*random_stream(TINY, seed)) for seed in (1, 2, 3)]
-    for (sums, counters), (sums_again, counters_again) in zip(first, again, strict=True):
-        np.testing.assert_array_equal(sums, sums_again)
-        assert counters == counters_again
-
-
 def test_one_step_per_cycle_without_bubbles():
-    """Between steps, pixels and RUNs of both formats; a schedule loads while the one before is replayed."""
+    """Between steps, pixels and RUNs of all kinds; a schedule loads while the one before is replayed."""
     rng = np.random.default_rng(3)
     stream = Stream(TINY)
     stream.activations(rng.integers(1, 256, (TINY.columns, TINY.wgs, TINY.acts)))
-    for index in range(6):
+    for index in range(8):
         steps = [random_step(TINY, rng, index % 2, 64, 0.1) for _ in range(40 + index)]
-        stream.run(steps, (4, 4), (8, 1), near=index % 2, skip=1, last=index == 5)
+        stream.run(steps, (4, 4), (8, 1), near=index % 2, apart=index // 2 % 2, skip=1, last=index == 7)
     with open_device("sim", TINY, memory=MemoryModel(rate=1024)) as device:
         sums, counters = device.execute(stream.stream(), len(stream.expected()))
     np.testing.assert_array_equal(sums, stream.expected())
     assert counters.steps == counters.busy == counters.span
-
-
-@pytest.mark.parametrize(
-    ("words", "error"),
-    [
-        ([9], 1),
-        (run_words(TINY, [{}], wgs=0), 2),
-        (run_words(TINY, [{}], wgs=TINY.wgs + 1, near=1), 2),
-        (act_words(np.zeros((1, 1, TINY.acts)), count=0), 3),
-        (act_words(np.zeros((1, 1, TINY.acts)), count=TINY.columns + 1), 3),
-        (run_words(TINY, [{}], count=0, near=1), 4),
-        (run_words(TINY, [{}], count=TINY.steps + 1), 4),
-        (run_words(TINY, [{}], size=(0, 1), near=1), 5),
-        (run_words(TINY, [{}], size=(1, 0)), 5),
-    ],
-)
-def test_the_hardware_stops_at_an_illegal_header(words, error):
-    with open_device("sim", TINY, timeout=0.2) as device:
-        with pytest.raises(DeviceError, match=f"engine error {error} "):
-            device.execute(np.array(words, np.uint64), 1)
-        with pytest.raises(InputError):
-            gather.execute(TINY, np.array(words, np.uint64))
-        words, beats = random_stream(TINY, 1)
-        np.testing.assert_array_equal(device.execute(words, beats)[0], simulate(TINY, words)[0])

@@ -9,9 +9,10 @@ from zeroskip.devices.memory import MEMORY_BASE, MEMORY_SIZE
 from zeroskip.errors import DeviceError, InputError
 
 
+@pytest.mark.parametrize("config", ["tiny", "gather_tiny"])
 @pytest.mark.parametrize("memory", [MemoryModel(), MemoryModel(9, 70, 400, stall=80, stream_stall=120, seed=3)])
-def test_sim_and_model_agree(memory):
-    with open_device("sim", "tiny", memory=memory) as sim, open_device("model", "tiny", memory=memory) as model:
+def test_sim_and_model_agree(memory, config):
+    with open_device("sim", config, memory=memory) as sim, open_device("model", config, memory=memory) as model:
         for seed in range(5):
             words, beats = random_stream(sim.config, seed)
             (sums, counters), (expected, modelled) = (device.execute(words, beats) for device in (sim, model))

@@ -85,7 +85,7 @@ def short_stream() -> np.ndarray:
 
 
 def short_gather_stream() -> np.ndarray:
-    """Random steps in both formats, with all routes, over activations of which many are zero."""
+    """Random steps in both formats, with all routes, lanes together and apart; many activations are zero."""
     config, rng = DEEP_GATHER, np.random.default_rng(12)
     stream = gather_stream.Stream(config)
     for wgs in (config.wgs, 2):  # the second leaves some bytes of the words as they are
@@ -95,8 +95,8 @@ def short_gather_stream() -> np.ndarray:
         for index in range(4):
             steps = [gather_stream.random_step(config, rng, index % 2, 12, rng.random()) for _ in range(13)]
             steps = [{name: at % 16 if name[:4] in ("offs", "near") else at for name, at in s.items()} for s in steps]
-            last = index == 3 and wgs == 2
-            stream.run(steps, (2, 3), (12, 4), near=index % 2, base=1000, skip=index // 2, last=last)
+            kind = {"near": index % 2, "skip": index // 2, "apart": index % 3 == 0}
+            stream.run(steps, (2, 3), (12, 4), base=1000, **kind, last=index == 3 and wgs == 2)
     return stream.stream()
 
 

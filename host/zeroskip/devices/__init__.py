@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import DeviceError, InputError
 from ..extras import need
-from ..hardware.config import Config, get_config
+from ..hardware.config import Config, get_config, need_glue
 from ..runtime.driver import Accelerator
 from .memory import MemoryModel
 
@@ -45,14 +45,14 @@ def open_device(
         library_dirs: folders whose Verilog modules replace the design's (only "sim", for tests).
         top: "core" simulates engine and DMA, "board" the vendor-free board design around them, with the
             processing system's ports GP0 and HP0 (only "sim").
-        glue: with the HLS kernels act_expand and act_finish between DMA and engine.  "sim" links their C++ around
-            the Verilated engine, trident with top "core"; "board" refuses a bitstream without them.  None: "sim" is
-            without, "board" uses what the bitstream has.  The cycle model "model" does not know them.
+        glue: with the HLS kernels act_expand and act_finish between DMA and engine (builds with ``Config.glue_sums``).
+            "sim" (top "core") and "model" compile their C++ and call it around the engine; "board" refuses a
+            bitstream without them.  None: "sim" and "model" are without, "board" uses what the bitstream has.
 
     Raises:
         InputError: no such kind, or an option the kind does not have.
         ConfigError: no such configuration, or the hardware is another one, or has no glue.
-        ToolError: pynq, Verilator or the C++ compiler is missing.
+        ToolError: pynq, Verilator, the C++ compiler or, with glue, hls4ml is missing.
         DeviceError: no board, no bitstream, or it does not answer.
     """
     if kind == "auto":
@@ -65,7 +65,6 @@ def open_device(
         ("library_dirs", library_dirs, ("sim",)),
         ("memory", memory, ("sim", "model")),
         ("top", top != "core", ("sim",)),
-        ("glue", glue, ("sim", "board")),
     ):
         if value and kind not in kinds:
             raise InputError(f"device {kind!r} has no option {name}; it belongs to {', '.join(kinds)}")
@@ -73,9 +72,10 @@ def open_device(
         raise InputError(f"top {top!r}; accepted: {', '.join(TOPS)}")
     if top == "board" and memory is not None and memory.stream_stall:
         raise InputError("the board design has no stall gates in its streams; accepted: stream_stall = 0")
-    if glue and (config.engine != "trident" or top != "core"):
-        found = f"engine {config.engine!r}" if top == "core" else f"top {top!r}"
-        raise InputError(f"glue with {found}; the glue exists for engine 'trident' with top 'core'")
+    if glue and top != "core":
+        raise InputError(f"glue with top {top!r}; accepted: top 'core', or glue=False")
+    if glue:
+        need_glue(config)
     if kind == "board":
         from .board import open_board
 
@@ -123,4 +123,4 @@ def simulated_device(
     need("compile", "the device 'model'")
     from .model import ModelDevice
 
-    return ModelDevice(config, memory)
+    return ModelDevice(config, memory, glue)

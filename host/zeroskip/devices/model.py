@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import ZeroskipError
 from ..hardware.config import Config
 from ..hardware.registers import BY_NAME, COUNTER_MAX, COUNTER_NAMES, config_words
 from ..runtime.counters import Counters
+from .glue_build import build_kernels
 from .hwh import LENGTH_WIDTH
 from .memory import MEMORY_BASE, MEMORY_SIZE, MemoryModel
 from .simulated import DMA_PORT, PAGE, SimulatedDevice
@@ -66,10 +67,22 @@ class _Channel:
 
 
 class ModelDevice(SimulatedDevice):
-    """A simulated board with the cycle model in it."""
+    """A simulated board with the cycle model in it.
 
-    def __init__(self, config: Config, memory: MemoryModel) -> None:
-        super().__init__(f"zeroskip-model-{config.name}", config, memory)
+    Args:
+        config: hardware to model.
+        memory: timing of memory and streams.
+        glue: the kernels of ``hls/`` stand between DMA and engine.
+
+    Raises:
+        ToolError: glue, and a C++ compiler or hls4ml is missing.
+    """
+
+    def __init__(self, config: Config, memory: MemoryModel, glue: bool = False) -> None:
+        if glue:
+            build_kernels(config)  # what is missing is said here, not in the first run
+        super().__init__(f"zeroskip-model-{config.name}", config, memory, glue)
+        self._glue = glue
         self._identity = {BY_NAME[name].offset: value for name, value in config_words(config).items()}
         self.restart()
 
@@ -146,8 +159,8 @@ class ModelDevice(SimulatedDevice):
         from ..models.cycles import simulate  # numba: only where the model runs
 
         try:
-            sums, self._counters = simulate(self.config, words, self.memory)
-        except InputError:
+            sums, self._counters = simulate(self.config, words, self.memory, self._glue)
+        except ZeroskipError:
             send.active = receive.active = False
             raise
         send.done()

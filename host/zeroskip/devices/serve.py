@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent import futures
 from pathlib import Path
 
-from ..errors import DeviceError
+from ..errors import DeviceError, InputError
 from ..hardware.config import Config, get_config
 from ..runtime.pynq_import import quiet
 from . import simulated_device
@@ -53,6 +53,7 @@ class Server:
         log: called with a line per event.
 
     Raises:
+        InputError: no such port.
         DeviceError: the address is taken or is not this machine's.
         ToolError: the simulator cannot be built, or pynq has no remote protocol.
     """
@@ -66,6 +67,8 @@ class Server:
         memory: MemoryModel | None = None,
         log: Callable[[str], None] = lambda line: None,
     ) -> None:
+        if not 0 <= port < 1 << 16:
+            raise InputError(f"port {port}; accepted: 1 to 65535, or 0 for any that is free")
         # Without so_reuseport=0 a second server would share the port and get half of the calls.
         self._server = grpc.server(futures.ThreadPoolExecutor(8), options=(("grpc.so_reuseport", 0),))
         try:

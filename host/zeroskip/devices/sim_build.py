@@ -7,24 +7,21 @@ compiles it; make is not needed.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import hashlib
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..errors import ToolError
 from ..hardware.config import Config
-from .sim_tools import find_compiler, find_verilator, glue_includes, hls_dir, rtl_dir, run
+from .glue_build import glue_source
+from .library_cache import CXX_FLAGS, cached, compile_cxx, digest, link
+from .sim_tools import find_compiler, find_verilator, rtl_dir, run
 
 TOP = "zeroskip_sim"
 TOPS = {"core": TOP, "board": "zeroskip_board_sim"}
 """What can be simulated: engine and DMA alone, or the board design around them.  Both have the same ports and taps."""
 
+_WHAT = "simulator"
 HARNESS = Path(__file__).with_name("harness.cpp")
 MEMORY = HARNESS.with_name("axi_memory.h")  # which the harness includes
 LIBRARY_DIRS = ("include", "common", "scheduled", "trident", "gather", "zena", "core", "dma", "board", "sim")
@@ -34,45 +31,10 @@ VERILATOR_FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-ass
 VERILATOR_FLAGS += ("--inline-mult", "2000")
 """Inlining less than usual keeps the work groups one function each: half the compile time and no slower."""
 
-CXX_FLAGS = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", "-faligned-new", "-pthread", "-w")
-"""Several libraries live in one process, so their C++ must not meet: hidden, no unique symbols."""
-
-
-def cache_dir() -> Path:
-    """Where built simulators are kept: ``$XDG_CACHE_HOME/zeroskip`` or ``~/.cache/zeroskip``."""
-    root = os.environ.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "zeroskip"
-
 
 def _sources(folders: Sequence[Path]) -> Iterator[Path]:
     for folder in folders:
         yield from sorted(path for path in folder.iterdir() if path.suffix in (".v", ".vh"))
-
-
-def _digest(parts: Sequence[str | bytes]) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        data = part.encode() if isinstance(part, str) else part
-        digest.update(len(data).to_bytes(8, "little") + data)
-    return digest.hexdigest()[:24]
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Lets one process at a time build one thing."""
-    with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextlib.contextmanager
-def _building(target: Path) -> Iterator[Path]:
-    """A scratch folder beside ``target``, made and removed; the target appears by rename or not at all."""
-    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _classes(makefile: Path) -> dict[str, list[str]]:
@@ -86,11 +48,8 @@ def _classes(makefile: Path) -> dict[str, list[str]]:
 
 
 def _compile(output: Path, source: Path, optimise: str, flags: Sequence[str]) -> None:
-    compiler = find_compiler()[0]
-    ccache = shutil.which("ccache")
-    command = [*([ccache] if ccache else []), compiler, optimise, *flags, "-c", source, "-o", output]
     try:
-        run(command, "C++ compilation of the simulator", cwd=source.parent)
+        compile_cxx(output, source, optimise, flags, _WHAT)
     except ToolError as error:
         for header, package in (("zlib.h", "zlib1g-dev"), ("lz4.h", "liblz4-dev")):
             if header in str(error):
@@ -98,32 +57,20 @@ def _compile(output: Path, source: Path, optimise: str, flags: Sequence[str]) ->
         raise
 
 
-def _runtime(root: Path, stems: Sequence[str], flags: Sequence[str], key: str, cache: Path) -> Path:
+def _runtime(root: Path, stems: Sequence[str], flags: Sequence[str], key: str) -> Path:
     """Verilator's own runtime as an archive: the same for every design, so compiled once."""
-    archive = cache / f"runtime-{key}.a"
-    with _locked(cache / f"runtime-{key}.lock"):
-        if not archive.is_file():
-            with _building(archive) as scratch:
-                objects = []
-                for stem in stems:
-                    unit = scratch / f"unit_{stem}.cpp"
-                    unit.write_text(f'#include "{root}/include/{stem}.cpp"\n')
-                    objects.append(scratch / f"{stem}.o")
-                    _compile(objects[-1], unit, "-O1", flags)
-                run(["ar", "rcs", scratch / "runtime.a", *objects], "archiver (package binutils)")
-                os.replace(scratch / "runtime.a", archive)
-    return archive
 
+    def make(scratch: Path) -> Path:
+        objects = []
+        for stem in stems:
+            unit = scratch / f"unit_{stem}.cpp"
+            unit.write_text(f'#include "{root}/include/{stem}.cpp"\n')
+            objects.append(scratch / f"{stem}.o")
+            _compile(objects[-1], unit, "-O1", flags)
+        run(["ar", "rcs", scratch / "runtime.a", *objects], "archiver (package binutils)")
+        return scratch / "runtime.a"
 
-def _glue_source(config: Config) -> tuple[str, str, list[str]]:
-    """What a simulator with glue adds: C++ before the harness, all that it depends on, and compiler flags."""
-    from ..hardware.generate import hls_build
-
-    folders = [hls_dir(), *glue_includes()]
-    build = hls_build(config, "Simulated")
-    headers = [path for folder in folders[:2] for path in sorted(folder.glob("*.h"))]
-    depends = "".join([build, *(path.read_text() for path in headers), str(folders[2])])
-    return f"#define ZS_GLUE\nnamespace zs {{\n{build}\n}}\n", depends, [f"-I{folder}" for folder in folders]
+    return cached(f"runtime-{key}.a", make)
 
 
 def build(
@@ -145,33 +92,25 @@ def build(
         ToolError: Verilator, a C++ compiler or, with glue, hls4ml is missing, or one of them fails.
     """
     rtl = rtl_dir()
-    source, depends, flags = _glue_source(config) if glue else ("", "", [])
+    source, depends, flags = glue_source(config) if glue else ("", "", [])
     folders = [Path(folder).resolve() for folder in library_dirs]
     folders += [rtl / name for name in LIBRARY_DIRS if (rtl / name).is_dir()]
     compiler_version = find_compiler()[1]
     verilator, verilator_version = find_verilator()
     parameters = {**config.rtl_parameters(), "CONFIG_HASH": f"32'h{config.hash:08x}"}
+    if glue:
+        parameters["SUMS"] = config.glue_sums
     contents = [part for path in _sources(folders) for part in (path.name, path.read_bytes())]
     tools = [verilator_version, compiler_version, *VERILATOR_FLAGS, *CXX_FLAGS, str(trace)]
     sources = [Path(__file__).read_bytes(), HARNESS.read_bytes(), MEMORY.read_bytes(), depends, *contents]
-    key = _digest([*tools, top, repr(parameters), *sources])
+    key = digest([*tools, top, repr(parameters), *sources])
 
-    cache = cache_dir()
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ToolError(f"cannot use cache folder {cache}: {error.strerror}; set XDG_CACHE_HOME") from error
-    library = cache / f"sim-{config.name}-{key}.so"
-    with _locked(cache / f"sim-{key}.lock"):
-        if not library.is_file():
-            with _building(library) as scratch:
-                design = rtl / "sim" / f"{TOPS[top]}.v"
-                harness = f'{source}#include "{HARNESS}"\n', flags
-                built = _verilate(
-                    scratch, verilator, parameters, folders, design, harness, trace, _digest(tools), cache
-                )
-                os.replace(built, library)
-    return library
+    def make(scratch: Path) -> Path:
+        design = rtl / "sim" / f"{TOPS[top]}.v"
+        harness = f'{source}#include "{HARNESS}"\n', flags
+        return _verilate(scratch, verilator, parameters, folders, design, harness, trace, digest(tools))
+
+    return cached(f"sim-{config.name}-{key}.so", make)
 
 
 def _verilate(
@@ -183,7 +122,6 @@ def _verilate(
     harness: tuple[str, list[str]],
     trace: bool,
     runtime_key: str,
-    cache: Path,
 ) -> Path:
     """Verilates and compiles in ``scratch``; the path of the library there.  harness: C++ and its compiler flags."""
     # The classes are named alike whatever the top, so that one harness fits.
@@ -210,12 +148,8 @@ def _verilate(
         objects.append(scratch / f"{name}.o")
         _compile(objects[-1], unit, optimise, flags + harness[1])
     stems = groups.get("VM_GLOBAL_FAST", []) + groups.get("VM_GLOBAL_SLOW", [])
-    runtime = _runtime(root, stems, flags, runtime_key, cache)
+    runtime = _runtime(root, stems, flags, runtime_key)
 
     library = scratch / "library.so"
-    libraries = ["-pthread"] + (["-lz", "-llz4"] if trace else [])
-    run(
-        [find_compiler()[0], "-shared", "-Wl,-Bsymbolic,--no-undefined", "-o", library, *objects, runtime, *libraries],
-        "linking of the simulator",
-    )
+    link(library, [*objects, runtime], ["-pthread"] + (["-lz", "-llz4"] if trace else []), _WHAT)
     return library

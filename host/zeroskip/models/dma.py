@@ -20,6 +20,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from ..devices.memory import MemoryModel
+
 MM2S_DEPTH = 128
 """Words of the read FIFO (zs_dma's MM2S_DEPTH)."""
 
@@ -31,6 +33,7 @@ RING = 16
 """Bursts in flight never exceed the 10 that fit the read FIFO or the 15 responses the writer waits for."""
 
 _MASK = 0xFFFF_FFFF
+_ENDLESS = 1 << 62
 
 # Shared by both directions: the memory's side.
 _NOW, _LATENCY, _RATE, _STALL, _SEED, _RANDOM, _CREDIT, _HEAD, _SIZE = range(9)
@@ -238,3 +241,15 @@ def throttle_clock(s, s_valid, m_ready):
         s[_GATE_RANDOM] = s[_GATE_SEED]
     elif s[_GATE_STALL] > 0:
         s[_GATE_RANDOM] = xorshift32(s[_GATE_RANDOM])
+
+
+def streams(beats: int, memory: MemoryModel) -> tuple[np.ndarray, ...]:
+    """State in cycle 0 of a transfer of ``beats`` words whose answer ends with tlast: reads, writes, both gates."""
+    read_seed, write_seed, in_seed, out_seed = memory.seeds()
+    # The driver's buffers begin on pages, so bursts are aligned as from address 0.
+    return (
+        mm2s_init(0, beats, memory.read_latency, memory.rate, memory.stall, read_seed),
+        s2mm_init(0, _ENDLESS, memory.write_latency, memory.rate, memory.stall, write_seed),
+        throttle_init(memory.stream_stall, in_seed),
+        throttle_init(memory.stream_stall, out_seed),
+    )

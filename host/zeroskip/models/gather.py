@@ -49,8 +49,9 @@ def execute(config: Config, words: np.ndarray) -> Executed:
 def _decode(words, at, schedule, operands, near, offset_w, near_shift, step_beats):
     offset, ref, count, op_bank, op_act, op_weight, kinds = schedule
     steps, banks = offset.shape
+    apart = count.shape[1] > 1
     for step in range(steps):
-        low, base, n = 0, 0, 0
+        low, base = 0, 0
         if near:
             base = bits(words, at, 0, NEAR_BASE_BITS) << near_shift
             low = NEAR_BASE_BITS
@@ -76,9 +77,10 @@ def _decode(words, at, schedule, operands, near, offset_w, near_shift, step_beat
                 if ref[step, bank]:
                     return 2
                 ref[step, bank] = True
-                op_bank[step, 0, n] = op_act[step, 0, n] = bank
-                op_weight[step, 0, n] = weights[half]
-                n += 1
-        count[step, 0] = n
+                m = first // 2 if apart else 0
+                n = count[step, m]
+                op_bank[step, m, n] = op_act[step, m, n] = bank
+                op_weight[step, m, n] = weights[half]
+                count[step, m] = n + 1
         at += step_beats
     return 0

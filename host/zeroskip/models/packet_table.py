@@ -18,22 +18,24 @@ from ..hardware.packets import (
     Field,
 )
 
-KIND, AT, PAGE, WGS, COUNT, BASE, FORMAT, ZERO, SKIP, NX, NY, DX, DY, OUT, LIVE, NEAR = range(16)
+KIND, AT, PAGE, WGS, COUNT, BASE, FORMAT, ZERO, SKIP, NX, NY, DX, DY, OUT, LIVE, NEAR, PARTS = range(17)
 """Columns of the table; ACT and RUN share some.  COUNT: columns or steps; BASE: first address; OUT, LIVE: where a
-RUN's sums and step masks begin; NEAR: as the header has it, without meaning to the trident engine."""
+RUN's sums and step masks begin; NEAR: as the header has it, without meaning to the trident engine; PARTS: parts of a
+pixel that begin on a beat of their own, LANES where every lane computes a filter of its own, else 1."""
 
 
 def parse(config: Config, words: np.ndarray) -> tuple[np.ndarray, int, int]:
-    """Packet table int64 (packets, 16), output beats, bytes of step masks.
+    """Packet table int64 (packets, 17), output beats, bytes of step masks.
 
     Raises:
         InputError: not a legal stream.
     """
     limits = np.array([config.wgs, config.columns, config.steps], np.int64)
     columns = np.array([config.column_beats(FORMAT_U8), config.column_beats(FORMAT_S16)], np.int64)
-    near = config.near_beats if config.engine == "gather" else config.step_beats  # trident ignores the bit
-    steps = np.array([config.step_beats, near], np.int64)
-    table, out, live, at, error, value = _parse(words, limits, columns, steps, config.filters, config.scan)
+    # By the bits `near` and `apart`, which trident ignores.
+    near, lanes = (config.near_beats, config.lanes) if config.engine == "gather" else (config.step_beats, 1)
+    steps, parts = np.array([config.step_beats, near], np.int64), np.array([1, lanes], np.int64)
+    table, out, live, at, error, value = _parse(words, limits, columns, steps, parts, config.filters, config.scan)
     if error:
         what, *accepted = _REFUSED[error]
         limit = f"; accepted: 1 to {limits[accepted[0]] if accepted[0] < 3 else 65535}" if accepted else ""
@@ -70,11 +72,11 @@ def _get(word, field):
 
 
 @njit(cache=True, nogil=True)
-def _parse(words, limits, column_beats, step_beats, filters, scan):
+def _parse(words, limits, column_beats, step_beats, parts, filters, scan):
     """Packet table, output beats, bytes of masks; beat, number and value of the first error (0: none)."""
     count, at, last = 0, 0, False
     out, live = 0, 0
-    table = np.zeros((64, 16), np.int64)
+    table = np.zeros((64, PARTS + 1), np.int64)
     while at < len(words):
         word = words[at]
         kind = np.int64(word & np.uint64(15))
@@ -83,7 +85,7 @@ def _parse(words, limits, column_beats, step_beats, filters, scan):
         if last:
             return table, 0, 0, at, 2, 0
         if count == len(table):
-            grown = np.zeros((2 * count, 16), np.int64)
+            grown = np.zeros((2 * count, PARTS + 1), np.int64)
             grown[:count] = table
             table = grown
         row = table[count]
@@ -96,7 +98,7 @@ def _parse(words, limits, column_beats, step_beats, filters, scan):
                 return table, 0, 0, at, 4, row[COUNT]
             size = 1 + row[COUNT] * row[WGS] * column_beats[row[FORMAT]]
         else:
-            _, page, skip, end, near, wgs, steps, base = _RUN_0
+            _, page, skip, end, near, wgs, steps, base, apart = _RUN_0
             row[PAGE], row[WGS], row[COUNT] = _get(word, page), _get(word, wgs), _get(word, steps)
             row[BASE], row[SKIP], row[NEAR] = _get(word, base), _get(word, skip), _get(word, near)
             last = _get(word, end) == 1
@@ -111,7 +113,8 @@ def _parse(words, limits, column_beats, step_beats, filters, scan):
                     return table, 0, 0, at, 7 + index, row[NX + index]
             row[OUT], row[LIVE] = out, live
             pixels = row[NX] * row[NY]
-            out += pixels * ((row[WGS] * filters + 1) // 2)
+            row[PARTS] = parts[_get(word, apart)]
+            out += pixels * row[PARTS] * ((row[WGS] * filters + 1) // 2)
             live += pixels * ((row[COUNT] + scan - 1) // scan)
             size = 2 + row[COUNT] * step_beats[row[NEAR]]
         if not 1 <= row[WGS] <= limits[0]:

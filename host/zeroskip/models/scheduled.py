@@ -16,7 +16,7 @@ from numba import njit
 from ..errors import InputError
 from ..hardware.config import Config
 from ..hardware.packets import KIND_ACT
-from .packet_table import AT, BASE, COUNT, DX, DY, FORMAT, KIND, LIVE, NX, NY, OUT, SKIP, WGS, ZERO, parse
+from .packet_table import AT, BASE, COUNT, DX, DY, FORMAT, KIND, LIVE, NX, NY, OUT, PARTS, SKIP, WGS, ZERO, parse
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Executed:
         live: uint8 (n,), for every run, every pixel, every group of ``scan`` steps: bit i set where step i of
             the group is issued (without skipping: all steps there are).
         counters: steps, dead_steps, columns, columns_skipped, pairs, singles, outliers, beats_in, beats_out.
-        packets: int64 (packets, 16), the stream's :mod:`.packet_table`.
+        packets: int64 (packets, 17), the stream's :mod:`.packet_table`.
     """
 
     out: np.ndarray
@@ -39,6 +39,8 @@ class Executed:
 
 class Schedule(NamedTuple):
     """The S steps of a RUN, decoded: for each step and filter the products of its non-zero weights.
+
+    Where every lane computes a filter of its own, the run has LANES times as many filters.
 
     Attributes:
         offset: int64 (S, refs), column offset of every reference.
@@ -58,12 +60,12 @@ class Schedule(NamedTuple):
     kinds: np.ndarray
 
     @classmethod
-    def empty(cls, config: Config, steps: int) -> Schedule:
-        ops = (steps, config.filters, 2 * config.lanes)
+    def empty(cls, config: Config, steps: int, filters: int) -> Schedule:
+        ops = (steps, filters, 2 * config.lanes)
         return cls(
             np.zeros((steps, config.refs), np.int64),
             np.zeros((steps, config.refs), np.bool_),
-            np.zeros((steps, config.filters), np.int64),
+            np.zeros((steps, filters), np.int64),
             *(np.zeros(ops, dtype) for dtype in (np.int64, np.int64, np.int32)),
             np.zeros((steps, 4), np.int64),
         )
@@ -106,7 +108,7 @@ def execute(
         if packet[KIND] == KIND_ACT:
             error = _act(words, packet, acts, nonzero, config.act_w)
         else:
-            schedule = Schedule.empty(config, packet[COUNT])
+            schedule = Schedule.empty(config, packet[COUNT], config.filters * packet[PARTS])
             error = decode(packet, schedule)
             if not error:
                 _replay(packet, schedule, acts, nonzero, config.scan, out, live, counters)
@@ -161,6 +163,7 @@ def _replay(packet, schedule, acts, nonzero, scan, out, live, counters):
     offset, ref, count, op_ref, op_act, op_weight, kinds = schedule
     columns, flags = nonzero.shape
     filters, wgs = count.shape[1], packet[WGS]
+    together = filters // packet[PARTS]  # filters whose sums share beats
     steps, refs = offset.shape
     sums = np.empty((filters, wgs), np.int32)
     here = np.empty(refs, np.int64)
@@ -194,7 +197,8 @@ def _replay(packet, schedule, acts, nonzero, scan, out, live, counters):
                         for wg in range(wgs):  # int32: wraps around as the accumulators do
                             total[wg] += factor * source[wg]
             mask += (steps + scan - 1) // scan
-            for index in range(wgs * filters):
-                value = np.uint64(np.uint32(sums[index % filters, index // filters]))
-                out[beat + index // 2] |= value << np.uint64(32 * (index % 2))
-            beat += (wgs * filters + 1) // 2
+            for first in range(0, filters, together):
+                for index in range(wgs * together):
+                    value = np.uint64(np.uint32(sums[first + index % together, index // together]))
+                    out[beat + index // 2] |= value << np.uint64(32 * (index % 2))
+                beat += (wgs * together + 1) // 2

@@ -1,6 +1,6 @@
 """Functional model of the trident engine: executes a packet stream, word by word, literally.
 
-The golden model the RTL is compared with.  It knows no time; ``models/cycles.py`` adds that from the
+The golden model the RTL is compared with.  It knows no time; ``scheduled_cycles.py`` adds that from the
 step masks this model returns.  Formats are those of ``hardware/packets.py``.
 """
 

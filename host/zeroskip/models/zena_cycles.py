@@ -28,14 +28,14 @@ _DEPTH = 64
 """Beats of the output queue."""
 
 
-def run(config: Config, executed: zena.Executed, reads, writes, gate_in, gate_out, timed: np.ndarray) -> bool:
+def run(config: Config, executed: zena.Executed, streams: tuple[np.ndarray, ...], timed: np.ndarray) -> bool:
     """Fill ``timed`` with cycles, busy, span, stall_input, stall_output, barrier_wait; False if it stands still."""
     packets = executed.packets
     longest = (packets[:, NX] * packets[:, NY] * (17 * packets[:, COUNT] + 8)).max()  # cycles of a job, at most
     ring = 1 << int(config.jobs * longest + 64).bit_length()
     return _clock(
         packets, executed.products, executed.first, ring, config.sub_wgs, config.stealing, config.jobs, config.wgs,
-        config.sub_filters, len(executed.out), reads, writes, gate_in, gate_out, timed,
+        config.sub_filters, len(executed.out), *streams, timed,
     )  # fmt: skip
 
 

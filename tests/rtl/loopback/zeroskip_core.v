@@ -5,6 +5,8 @@
 // Extra registers: FREEZE 0xEC (1: CYCLES stands), LAST 0xF0 (0: never tlast), CONFIG_HASH as read 0xF4, SPARE 0xF8, STATUS.error 0xFC.
 `default_nettype none
 
+`include "zeroskip_defs.vh"
+
 module zeroskip_core #(
     parameter LANES = 8,
     parameter FILTERS = 1,
@@ -20,6 +22,7 @@ module zeroskip_core #(
     parameter PSUMS = 64,
     parameter STEALING = 0,
     parameter JOBS = 2,
+    parameter SUMS = 2,
     parameter [31:0] CONFIG_HASH = 32'd0
 ) (
     input  wire        clk,
@@ -46,7 +49,7 @@ module zeroskip_core #(
     input  wire        s_axis_tvalid,
     output wire        s_axis_tready,
 
-    output wire [63:0] m_axis_tdata,
+    output wire [SUMS*32-1:0] m_axis_tdata,
     output wire        m_axis_tvalid,
     input  wire        m_axis_tready,
     output wire        m_axis_tlast
@@ -74,7 +77,7 @@ assign m_axis_tlast = number == last_reg;
 always @* begin
     case (read_addr)
         8'h00: read_data = 32'h5A534B31;
-        8'h04: read_data = 32'd1;
+        8'h04: read_data = `ZS_VERSION_VALUE;
         8'h08: read_data = hash_reg;
         8'h0C: read_data = {MUX[7:0], WGS[7:0], FILTERS[7:0], LANES[7:0]};
         8'h10: read_data = {ENGINE[3:0], SCAN[3:0], 8'd0, 8'd0, ACT_W[7:0]} | ($clog2(STEPS) << 16) | ($clog2(COLUMNS) << 8);
