@@ -33,8 +33,9 @@ constexpr int EXPAND_DEPTH = 32; // of the FIFOs: two groups of 16 beats
 // Finds the packets, and the groups in them.
 template <class Build> struct Route {
     static_assert(Build::step_beats >= 1 && Build::step_beats < 256, "a step is at most 255 beats");
+    static_assert(Build::near_beats >= 1 && Build::near_beats < 256, "a step is at most 255 beats");
     static_assert(Build::wgs >= 1 && Build::wgs < 256, "RUN.wgs and ACT.wgs have eight bits");
-    static_assert(Build::column_beats_u8 < 8 && Build::column_beats_s16 < 8, "a column is at most 7 beats");
+    static_assert(Build::column_beats_u8 < 16 && Build::column_beats_s16 < 16, "a column is at most 15 beats");
 
     enum State { HEADER, RUN_HEADER, PASS, FINISH, GROUP_BITS, GROUP_VALUES };
     ap_uint<3> state = HEADER;
@@ -83,16 +84,18 @@ private:
         wide = get<act::format>(beat);
         zero = wide ? ap_uint<8>(0) : get<act::zero_point>(beat);
         const ap_uint<32> columns = get<act::count>(beat) * get<act::wgs>(beat);
-        const ap_uint<32> body = columns * ap_uint<3>(wide ? Build::column_beats_s16 : Build::column_beats_u8);
-        const ap_uint<32> schedule = get<run::steps>(beat) * ap_uint<8>(Build::step_beats);
+        const ap_uint<32> body = columns * ap_uint<4>(wide ? Build::column_beats_s16 : Build::column_beats_u8);
+        const ap_uint<32> far = get<run::steps>(beat) * ap_uint<8>(Build::step_beats);
+        const ap_uint<32> near = get<run::steps>(beat) * ap_uint<8>(Build::near_beats);
+        const ap_uint<32> schedule = get<run::near>(beat) == 1 ? near : far; // the same in builds with one format
 
         Word passed = beat;
         left = 0;
         state = HEADER;
         if (kind == KIND_FINISH) {
             runs.write(beat);
-            left = 2 * Build::filters;
-            state = FINISH;
+            left = 2 * get<finish::filters>(beat);
+            state = left == 0 ? HEADER : FINISH;
             return;
         }
         if (kind == KIND_RUN) {

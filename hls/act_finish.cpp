@@ -12,28 +12,39 @@ static void queue(zs::Stream& runs, zs::Stream& jobs) {
     zs::Queue().step(runs, jobs);
 }
 
-static void requantise(zs::Stream& jobs, zs::Stream& sums, zs::Pairs& pairs) {
+static void requantise(zs::Stream& jobs, zs::Sums<Build::sums>& sums, zs::Pieces& pieces) {
 #pragma HLS PIPELINE II = 1
     static zs::Requantise<Build> process;
 #pragma HLS RESET variable = process
-#pragma HLS ARRAY_PARTITION variable = process.bias complete
-#pragma HLS ARRAY_PARTITION variable = process.multiplier complete
-#pragma HLS ARRAY_PARTITION variable = process.shift complete
-    process.step(jobs, sums, pairs);
+#pragma HLS ARRAY_PARTITION variable = process.held.sum complete
+#pragma HLS ARRAY_PARTITION variable = process.now.bias complete
+#pragma HLS ARRAY_PARTITION variable = process.now.multiplier complete
+#pragma HLS ARRAY_PARTITION variable = process.now.shift complete
+#pragma HLS ARRAY_PARTITION variable = process.next.bias complete
+#pragma HLS ARRAY_PARTITION variable = process.next.multiplier complete
+#pragma HLS ARRAY_PARTITION variable = process.next.shift complete
+    process.step(jobs, sums, pieces);
 }
 
-static void align(zs::Pairs& pairs, zs::Pairs& aligned) {
+static void join_results(zs::Pieces& pieces, zs::Pieces& packed) {
 #pragma HLS PIPELINE II = 1
-    static zs::Align process;
+    static zs::Join process;
 #pragma HLS RESET variable = process
-    process.step(pairs, aligned);
+    process.step(pieces, packed);
 }
 
-static void pack(zs::Pairs& aligned, zs::Stream& words, zs::Marks& marks) {
+static void squeeze(zs::Pieces& packed, zs::Pieces& squeezed, zs::Marks& marks) {
 #pragma HLS PIPELINE II = 1
-    static zs::Pack process;
+    static zs::Squeeze process;
 #pragma HLS RESET variable = process
-    process.step(aligned, words, marks);
+    process.step(packed, squeezed, marks);
+}
+
+static void join_values(zs::Pieces& squeezed, zs::Stream& words) {
+#pragma HLS PIPELINE II = 1
+    static zs::Join process;
+#pragma HLS RESET variable = process
+    process.step(squeezed, words);
 }
 
 static void emit(zs::Stream& words, zs::Marks& marks, zs::Results& results) {
@@ -43,23 +54,26 @@ static void emit(zs::Stream& words, zs::Marks& marks, zs::Results& results) {
     process.step(words, marks, results);
 }
 
-void act_finish(zs::Stream& runs, zs::Stream& sums, zs::Results& results) {
+void act_finish(zs::Stream& runs, zs::Sums<Build::sums>& sums, zs::Results& results) {
 #pragma HLS INTERFACE axis register port = runs
 #pragma HLS INTERFACE axis register port = sums
 #pragma HLS INTERFACE axis register port = results
+#pragma HLS AGGREGATE variable = sums compact = bit
 #pragma HLS INTERFACE ap_ctrl_none port = return
 #pragma HLS DATAFLOW disable_start_propagation
     static zs::Stream jobs("jobs"), words("words");
-    static zs::Pairs pairs("pairs"), aligned("aligned");
+    static zs::Pieces pieces("pieces"), packed("packed"), squeezed("squeezed");
     static zs::Marks marks("marks");
 #pragma HLS STREAM variable = jobs depth = JOBS_DEPTH
-#pragma HLS STREAM variable = pairs depth = 4
-#pragma HLS STREAM variable = aligned depth = 4
+#pragma HLS STREAM variable = pieces depth = 4
+#pragma HLS STREAM variable = packed depth = 4
+#pragma HLS STREAM variable = squeezed depth = 4
 #pragma HLS STREAM variable = words depth = zs::FINISH_DEPTH
 #pragma HLS STREAM variable = marks depth = zs::FINISH_DEPTH
     queue(runs, jobs);
-    requantise(jobs, sums, pairs);
-    align(pairs, aligned);
-    pack(aligned, words, marks);
+    requantise(jobs, sums, pieces);
+    join_results(pieces, packed);
+    squeeze(packed, squeezed, marks);
+    join_values(squeezed, words);
     emit(words, marks, results);
 }

@@ -1,35 +1,25 @@
 // act_finish: between engine and DMA; turns 32-bit sums into the next layer's activations.
 //
 // Licence: MIT.
-// Formats: docs/streams.md.  Arithmetic: docs/numerics.md, "Convolution and matrix product".
+// Formats: docs/streams.md.
 //
-//   runs ──► queue ── jobs ──► requantise ── pairs ──► align ── pairs ──► pack ──┬─ words ──► emit ──► results
-//   sums ─────────────────────►                                                  └─ marks ──►
+//   runs ──► queue ──► requantise ──► join ──► squeeze ──┬──────────► join ──► emit ──► results
+//   sums ────────────►                                   └─ marks ───────────►
 //
 // A FINISH packet says what becomes of the sums of the RUN after it; the sums of a RUN without one pass as they are.
-// Throughput: one beat of sums per cycle, but for the cycles that read a run's parameters (3 + 2 FILTERS).
+// Throughput: a beat of `sums` sums comes per cycle, and a word leaves: 8 bytes, 4 results of 16 bits, or 2 raw sums;
+// a compressed group takes one cycle more, for its zero bits, and so does a run (requantise.h).
 // TLAST is with the last beat of the RUN whose header says so, as without this kernel.
 #ifndef ZEROSKIP_ACT_FINISH_H
 #define ZEROSKIP_ACT_FINISH_H
 
 #include "ap_axi_sdata.h"
-#include "glue.h"
+#include "requantise.h"
 
 namespace zs {
 
 using Result = ap_axiu<STREAM_BITS, 0, 0, 0>;
 using Results = hls::stream<Result>;
-
-// Up to two results, or a beat of sums.
-struct Pair {
-    Word sums;
-    ap_int<16> value[2];
-    ap_uint<2> count;      // results in it: 1 or 2
-    ap_int<16> zero;       // the result that counts as zero
-    bool raw, wide, compress;
-    bool end, last;        // of the run; the run's last flag
-};
-using Pairs = hls::stream<Pair>;
 
 // What emit does next: a single word, or a group's zero bits and `beats` words.
 struct Mark {
@@ -40,234 +30,128 @@ struct Mark {
 };
 using Marks = hls::stream<Mark>;
 
-constexpr int FINISH_DEPTH = 32; // of the FIFOs: a group of 16 beats is complete before its zero bits are known
+constexpr int FINISH_DEPTH = 32; // of the last FIFOs: a group of 16 beats is complete before its zero bits are known
 
-template <class Build> constexpr int jobs_depth() { // parameters of the runs that the engine may be ahead
-    return 4 * (3 + 2 * Build::filters);
-}
+// Pieces of any length to whole words; only the one before an end may be shorter.
+// From `bytes` to `held`: an 8:1 multiplexer of bytes, OR, and the choice of low or high.
+// Out: Pieces, or a Stream of their words.
+struct Join {
+    ap_uint<56> held = 0; // bytes of the next word, the first one lowest
+    ap_uint<3> bytes = 0; // of them
+    bool flush = false;   // they are the last ones
+    Piece ended = {};     // of which piece
 
-// Keeps the parameters of later runs, so that they do not stand in the way of the engine's input.
-struct Queue {
-    void step(Stream& runs, Stream& jobs) {
+    template <class Out> void step(Pieces& in, Out& out) {
 #pragma HLS INLINE
-        Word beat;
-        if (runs.read_nb(beat)) jobs.write(beat);
-    }
-};
-
-// Sums to results, two per cycle.
-template <class Build> struct Requantise {
-    static constexpr int M = Build::filters;
-    static_assert(M == 1 || M % 2 == 0, "a beat holds one filter's sums of two work groups, or sums of filters m and m + 1");
-    static_assert(M * Build::wgs < 1 << 15, "sums of a pixel are counted with 15 bits");
-
-    enum State { JOB, FILTER_0, FILTER_1, LOOP, SUMS };
-    ap_uint<3> state = JOB;
-    ap_uint<8> filter = 0;
-    ap_int<32> bias[M] = {}, multiplier[M] = {};
-    ap_uint<6> shift[M] = {};
-    ap_int<16> zero = 0, low = 0, high = 0;
-    bool raw = true, wide = false, compress = false, last = false;
-    ap_uint<15> sums_of_pixel = 0, left = 0; // left: sums of this pixel to come
-    ap_uint<32> pixels = 0;
-
-    void step(Stream& jobs, Stream& sums, Pairs& pairs) {
-#pragma HLS INLINE
-        Word beat;
-        if (state == SUMS) {
-            if (sums.read_nb(beat)) finish(beat, pairs);
-        } else if (jobs.read_nb(beat)) {
-            job(beat);
+        if (flush) {
+            ended.data = held;
+            ended.bytes = bytes;
+            put(out, ended);
+            held = 0, bytes = 0;
+            flush = false;
+            return;
         }
-    }
-
-    // saturate(round half to even(total * multiplier / 2^shift) + zero, low, high)
-    static ap_int<16> rescale(ap_int<32> total, ap_int<32> multiplier, ap_uint<6> shift, ap_int<16> zero,
-                              ap_int<16> low, ap_int<16> high) {
-#pragma HLS INLINE
-        const ap_int<64> product = ap_int<64>(total) * multiplier;
-        // Two times the quotient, rounded down: its lowest bit is the first one that is cut off.
-        const ap_int<64> twice = product >> int(shift - 1);
-        const ap_uint<64> below = (ap_uint<64>(1) << int(shift - 1)) - 1;
-        const bool more = (ap_uint<64>(product) & below) != 0;
-        const ap_int<64> quotient = twice >> 1;
-        const bool up = twice[0] && (more || quotient[0]);
-        const ap_int<65> y = ap_int<65>(quotient) + up + zero;
-        return y < low ? low : y > high ? high : ap_int<16>(y);
+        Piece piece;
+        if (!in.read_nb(piece)) return;
+        const Word low = Word(held) | piece.data << (8 * int(bytes)); // the next word, and what is beyond it
+        const ap_uint<56> high = piece.data >> (64 - 8 * int(bytes));
+        const ap_uint<4> total = bytes + piece.bytes;
+        const bool full = total >= 8;
+        flush = piece.end && total > 8;
+        ended = piece;
+        if (full || (piece.end && total != 0)) {
+            piece.data = low;
+            piece.bytes = full ? ap_uint<4>(8) : total;
+            piece.end = piece.end && !flush;
+            put(out, piece);
+        }
+        const bool clear = ended.end && !flush;
+        held = clear ? ap_uint<56>(0) : full ? high : ap_uint<56>(low);
+        bytes = clear ? ap_uint<3>(0) : ap_uint<3>(total);
     }
 
 private:
-    void job(const Word& beat) {
+    static void put(Pieces& out, const Piece& piece) {
 #pragma HLS INLINE
-        switch (int(state)) {
-        case JOB:
-            if (get<run::kind>(beat) == KIND_FINISH) {
-                raw = false;
-                wide = get<finish::wide>(beat);
-                compress = get<finish::compress>(beat);
-                zero = get_signed<finish::zero_point>(beat);
-                low = get_signed<finish::low>(beat);
-                high = get_signed<finish::high>(beat);
-                filter = 0;
-                state = FILTER_0;
-            } else {
-                last = get<run::last>(beat);
-                sums_of_pixel = get<run::wgs>(beat) * ap_uint<7>(M);
-                state = LOOP;
-            }
-            break;
-        case FILTER_0:
-            bias[filter] = get_signed<finish::bias>(beat);
-            multiplier[filter] = get<finish::multiplier>(beat);
-            state = FILTER_1;
-            break;
-        case FILTER_1:
-            shift[filter] = get<finish::shift>(beat);
-            state = ++filter == M ? JOB : FILTER_0;
-            break;
-        case LOOP:
-            pixels = get<run::nx>(beat) * get<run::ny>(beat);
-            left = sums_of_pixel;
-            filter = 0;
-            state = SUMS;
-            break;
-        }
+        out.write(piece);
     }
-
-    void finish(const Word& beat, Pairs& pairs) {
+    static void put(Stream& out, const Piece& piece) {
 #pragma HLS INLINE
-        Pair pair;
-        pair.sums = beat;
-        pair.count = left == 1 ? 1 : 2;
-        pair.zero = zero;
-        pair.raw = raw, pair.wide = wide, pair.compress = compress;
-        for (int i = 0; i < 2; ++i) {
-#pragma HLS UNROLL
-            const int m = M == 1 ? 0 : int(filter) + i;
-            // Bias and sum together stay below 2^31: the compiler refuses a layer that could exceed it.
-            const ap_int<32> total = ap_int<32>(beat.range(32 * i + 31, 32 * i)) + bias[m];
-            pair.value[i] = rescale(total, multiplier[m], shift[m], zero, low, high);
-        }
-        filter = filter + 2 >= M ? 0 : int(filter) + 2;
-        left -= pair.count;
-        if (left == 0) {
-            left = sums_of_pixel;
-            --pixels;
-        }
-        pair.end = pixels == 0;
-        pair.last = last;
-        pairs.write(pair);
-        if (pair.end) {
-            raw = true;
-            state = JOB;
-        }
+        out.write(piece.data);
     }
 };
 
-// A pixel may have an odd number of results; pairs go on across pixels, only a run's final one may be single.
-struct Align {
-    bool holds = false, flush = false;
-    Pair held = {};
+// Takes the zeros out of compressed results, a word per cycle.  The last piece of a group has `end`.
+struct Squeeze {
+    Word zero_bits = 0;
+    ap_uint<6> seen = 0; // results of the group so far
+    ap_uint<8> size = 0; // bytes of the group so far
 
-    void step(Pairs& in, Pairs& out) {
+    void step(Pieces& in, Pieces& out, Marks& marks) {
 #pragma HLS INLINE
-        if (flush) {
-            held.end = true;
-            out.write(held);
-            flush = holds = false;
+        Piece piece;
+        if (!in.read_nb(piece)) return;
+        if (!piece.compress) {
+            marks.write({0, false, piece.end && piece.last, 1});
+            out.write(piece);
             return;
         }
-        Pair pair;
-        if (!in.read_nb(pair)) return;
-        if (pair.raw) {
-            out.write(pair);
-            return;
-        }
-        Pair now = pair; // the pair that leaves
-        if (holds) {
-            now.value[0] = held.value[0];
-            now.value[1] = pair.value[0];
-            now.count = 2;
-        }
-        const bool complete = holds || pair.count == 2;
-        const bool rest = holds == (pair.count == 2); // one is left over
-        held = pair;
-        held.count = 1;
-        if (holds) held.value[0] = pair.value[1];
-        flush = rest && pair.end;
-        now.end = pair.end && !rest;
-        if (complete) out.write(now);
-        holds = rest;
-    }
-};
-
-// Results to beats, with or without their zeros.
-struct Pack {
-    ap_uint<96> held = 0; // results not yet written, the first one lowest
-    ap_uint<4> bytes = 0; // of them
-    Mark mark = {0, true, false, 0};
-    ap_uint<7> seen = 0; // results of the group so far
-    bool flush = false;
-
-    void step(Pairs& pairs, Stream& words, Marks& marks) {
-#pragma HLS INLINE
-        if (flush) {
-            words.write(held.range(63, 0));
-            ++mark.beats;
-            close(marks);
-            return;
-        }
-        Pair pair;
-        if (!pairs.read_nb(pair)) return;
-        if (pair.raw) {
-            words.write(pair.sums);
-            marks.write({0, false, pair.end && pair.last, 1});
-            return;
-        }
-        for (int i = 0; i < 2; ++i) {
+        const ap_uint<8> low = piece.zero.range(7, 0), high = piece.wide ? ap_uint<8>(piece.zero.range(15, 8)) : low;
+        ap_uint<8> same = 0, sent = 0, bits = 0; // byte i is that of a zero; is sent; result i is not zero
+        for (int i = 0; i < 8; ++i) {
 #pragma HLS UNROLL
-            const bool present = i < int(pair.count);
-            const bool zero = pair.value[i] == pair.zero;
-            if (present && !(pair.compress && zero)) append(pair.value[i], pair.wide);
-            if (present && !zero) mark.zero_bits[int(seen) + i] = 1;
+            same[i] = ap_uint<8>(piece.data.range(8 * i + 7, 8 * i)) == (i % 2 ? high : low);
         }
-        seen += pair.count;
-        if (pair.compress) {
-            if (bytes >= 8) {
-                words.write(held.range(63, 0));
-                ++mark.beats;
-                held >>= 64;
-                bytes -= 8;
-            }
-            if (seen == GROUP || pair.end) {
-                mark.last = pair.end && pair.last;
-                if (bytes != 0) flush = true;
-                else close(marks);
-            }
-        } else {
-            mark.zero_bits = 0, seen = 0;
-            if (bytes == 8 || pair.end) {
-                words.write(held.range(63, 0));
-                marks.write({0, false, pair.end && pair.last, 1});
-                held = 0, bytes = 0;
-            }
+        for (int i = 0; i < 8; ++i) {
+#pragma HLS UNROLL
+            sent[i] = i < int(piece.bytes) && !(same[i] && (same[i ^ 1] || !piece.wide));
         }
+        for (int i = 0; i < 8; ++i) {
+#pragma HLS UNROLL
+            bits[i] = piece.wide ? i < 4 && sent[2 * i % 8] : bool(sent[i]);
+        }
+        const bool group_end = piece.end || seen == GROUP - (piece.wide ? 4 : 8);
+        const Word group_bits = zero_bits | Word(bits) << int(seen);
+        const ap_uint<8> group_size = size + popcount<8>(Word(sent));
+        if (group_end) marks.write({group_bits, true, piece.end && piece.last, ap_uint<5>((group_size + 7) >> 3)});
+        zero_bits = group_end ? Word(0) : group_bits;
+        seen = group_end ? 0 : int(seen) + (piece.wide ? 4 : 8);
+        size = group_end ? ap_uint<8>(0) : group_size;
+
+        piece.data = compacted(piece.data, sent);
+        piece.bytes = popcount<8>(Word(sent));
+        piece.end = group_end;
+        out.write(piece);
     }
 
 private:
-    void append(ap_int<16> value, bool wide) {
+    // The bytes that are sent, lowest first: each moves down past those before it that are not, by 1, by 2, by 4.
+    // In that order none meets another; three multiplexers behind one another, where a byte for byte choice has eight.
+    static Word compacted(const Word& data, ap_uint<8> sent) {
 #pragma HLS INLINE
-        const ap_uint<16> bits = wide ? ap_uint<16>(value) : ap_uint<16>(ap_uint<8>(value));
-        held |= ap_uint<96>(bits) << (8 * int(bytes));
-        bytes += wide ? 2 : 1;
-    }
-
-    void close(Marks& marks) {
-#pragma HLS INLINE
-        marks.write(mark);
-        mark = {0, true, false, 0};
-        held = 0, bytes = 0, seen = 0;
-        flush = false;
+        ap_uint<8> byte[8];
+        ap_uint<3> gap[8]; // bytes below that are not sent, as far as the byte has not yet moved
+        for (int i = 0; i < 8; ++i) {
+#pragma HLS UNROLL
+            byte[i] = sent[i] ? ap_uint<8>(data.range(8 * i + 7, 8 * i)) : ap_uint<8>(0);
+            gap[i] = sent[i] ? ap_uint<3>(i - popcount<8>(Word(sent & ((1 << i) - 1)))) : ap_uint<3>(0);
+        }
+        for (int stage = 0; stage < 3; ++stage) {
+#pragma HLS UNROLL
+            const int far = 1 << stage;
+            for (int i = 0; i < 8; ++i) { // upwards, so that byte i + far is still where it was
+#pragma HLS UNROLL
+                if (gap[i][stage]) byte[i] = 0, gap[i] = 0; // it has moved
+                if (i + far < 8 && gap[(i + far) % 8][stage])
+                    byte[i] = byte[(i + far) % 8], gap[i] = gap[(i + far) % 8], gap[i][stage] = 0;
+            }
+        }
+        Word out;
+        for (int i = 0; i < 8; ++i) {
+#pragma HLS UNROLL
+            out.range(8 * i + 7, 8 * i) = byte[i];
+        }
+        return out;
     }
 };
 

@@ -59,16 +59,28 @@ using shift = Field<0, 6>; // beat 2
 
 // Builds: what the glue has to know of each.
 struct tiny {
-    static constexpr int filters = 1, wgs = 2, step_beats = 3, column_beats_u8 = 1, column_beats_s16 = 2;
+    static constexpr int filters = 1, lanes = 1, wgs = 2, sums = 2;
+    static constexpr int step_beats = 3, near_beats = 3, column_beats_u8 = 1, column_beats_s16 = 2;
 };
 struct z2 {
-    static constexpr int filters = 1, wgs = 16, step_beats = 3, column_beats_u8 = 1, column_beats_s16 = 2;
+    static constexpr int filters = 1, lanes = 1, wgs = 16, sums = 8;
+    static constexpr int step_beats = 3, near_beats = 3, column_beats_u8 = 1, column_beats_s16 = 2;
 };
 struct z2max {
-    static constexpr int filters = 1, wgs = 24, step_beats = 3, column_beats_u8 = 1, column_beats_s16 = 2;
+    static constexpr int filters = 1, lanes = 1, wgs = 24, sums = 4;
+    static constexpr int step_beats = 3, near_beats = 3, column_beats_u8 = 1, column_beats_s16 = 2;
 };
 struct kang {
-    static constexpr int filters = 8, wgs = 1, step_beats = 16, column_beats_u8 = 1, column_beats_s16 = 2;
+    static constexpr int filters = 8, lanes = 1, wgs = 1, sums = 8;
+    static constexpr int step_beats = 16, near_beats = 16, column_beats_u8 = 1, column_beats_s16 = 2;
+};
+struct gather_tiny {
+    static constexpr int filters = 1, lanes = 8, wgs = 2, sums = 2;
+    static constexpr int step_beats = 4, near_beats = 3, column_beats_u8 = 2, column_beats_s16 = 4;
+};
+struct gather {
+    static constexpr int filters = 1, lanes = 8, wgs = 16, sums = 8;
+    static constexpr int step_beats = 4, near_beats = 3, column_beats_u8 = 2, column_beats_s16 = 4;
 };
 
 } // namespace zs

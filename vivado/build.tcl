@@ -65,6 +65,7 @@ set memory [create_bd_cell -type ip -vlnv xilinx.com:ip:axi_interconnect:2.1 mem
 set_property -dict [list CONFIG.NUM_SI {2} CONFIG.NUM_MI {1}] $memory
 
 # The glue, where there is one: kernels between DMA and engine.  Their reset is the DMA's, so that the driver reaches it.
+# The engine's SUMS then makes m_axis as wide as act_finish's port; what goes to the DMA has 64 bits.
 set streams [list $zs_dma_name/M_AXIS_MM2S $zs_engine_name/s_axis $zs_engine_name/m_axis $zs_dma_name/S_AXIS_S2MM]
 set kernel_clocks {}
 if {[llength $zs_glue]} {

@@ -10,6 +10,16 @@
 
 namespace zs {
 
+// A port of sums as a beat: Verilator has an integer up to 64 bits, beyond them an array of 32 bits each.
+template <int N, class Port> SumBeat<N> beat_of(const Port& port) {
+    SumBeat<N> beat;
+    for (int i = 0; i < N; ++i) {
+        if constexpr (N == 2) beat.sum[i] = port >> 32 * i;
+        else beat.sum[i] = port[i];
+    }
+    return beat;
+}
+
 // before() sets the design's inputs of a cycle, after() is the clock edge.
 template <class Build, class Design> struct Bridge {
     Glue<Build> glue;
@@ -17,7 +27,8 @@ template <class Build, class Design> struct Bridge {
     Word engine;
     Result result;
     bool packet_taken = false, engine_taken = false, sum_taken = false, result_taken = false;
-    uint64_t packet = 0, sum = 0;
+    uint64_t packet = 0;
+    SumBeat<Build::sums> sum;
 
     void reset() {
         glue.reset();
@@ -33,7 +44,8 @@ template <class Build, class Design> struct Bridge {
         if (engine_valid) top.expanded_tdata = engine.to_uint64();
         if (result_valid) top.results_tdata = result.data.to_uint64(), top.results_tlast = result.last.to_bool();
         packet_taken = top.packets_tvalid && top.packets_tready, packet = top.packets_tdata;
-        sum_taken = top.sums_tvalid && top.sums_tready, sum = top.sums_tdata;
+        sum_taken = top.sums_tvalid && top.sums_tready;
+        if (sum_taken) sum = beat_of<Build::sums>(top.sums_tdata);
         engine_taken = engine_valid && top.expanded_tready;
         result_taken = result_valid && top.results_tready;
     }

@@ -25,7 +25,8 @@ template <class T> void drop(hls::stream<T>& stream) {
 }
 
 template <class Build> struct Glue {
-    Stream packets{"packets"}, engine{"engine"}, runs{"runs"}, sums{"sums"};
+    Stream packets{"packets"}, engine{"engine"}, runs{"runs"};
+    Sums<Build::sums> sums{"sums"};
     Results results{"results"};
 
     Glue() = default;
@@ -34,17 +35,20 @@ template <class Build> struct Glue {
 
     // As a reset of the DMA, whose reset outputs also reset the kernels.
     void reset() {
-        for (Stream* stream : {&packets, &engine, &runs, &sums, &words_in, &jobs, &words_out}) drop(*stream);
-        drop(results), drop(orders), drop(pairs), drop(aligned), drop(marks);
+        for (Stream* stream : {&packets, &engine, &runs, &words_in, &jobs, &words_out}) drop(*stream);
+        for (Pieces* stream : {&pieces, &packed, &squeezed}) drop(*stream);
+        drop(sums), drop(results), drop(orders), drop(marks);
         route = Route<Build>(), scatter = Scatter();
-        requantise = Requantise<Build>(), align = Align(), pack = Pack(), emit = Emit();
+        requantise = Requantise<Build>(), squeeze = Squeeze(), emit = Emit();
+        join_results = join_values = Join();
     }
 
     void cycle() {
         if (room(results, PORT_DEPTH)) emit.step(words_out, marks, results);
-        if (room(words_out, FINISH_DEPTH) && room(marks, FINISH_DEPTH)) pack.step(aligned, words_out, marks);
-        if (room(aligned, SHORT_DEPTH)) align.step(pairs, aligned);
-        if (room(pairs, SHORT_DEPTH)) requantise.step(jobs, sums, pairs);
+        if (room(words_out, FINISH_DEPTH)) join_values.step(squeezed, words_out);
+        if (room(squeezed, SHORT_DEPTH) && room(marks, FINISH_DEPTH)) squeeze.step(packed, squeezed, marks);
+        if (room(packed, SHORT_DEPTH)) join_results.step(pieces, packed);
+        if (room(pieces, SHORT_DEPTH)) requantise.step(jobs, sums, pieces);
         if (room(jobs, jobs_depth<Build>())) queue.step(runs, jobs);
         if (room(engine, PORT_DEPTH)) scatter.step(words_in, orders, engine);
         if (room(words_in, EXPAND_DEPTH) && room(orders, SHORT_DEPTH) && room(runs, PORT_DEPTH))
@@ -54,14 +58,14 @@ template <class Build> struct Glue {
 private:
     Stream words_in{"words_in"}, jobs{"jobs"}, words_out{"words_out"};
     Orders orders{"orders"};
-    Pairs pairs{"pairs"}, aligned{"aligned"};
+    Pieces pieces{"pieces"}, packed{"packed"}, squeezed{"squeezed"};
     Marks marks{"marks"};
     Route<Build> route;
     Scatter scatter;
     Queue queue;
     Requantise<Build> requantise;
-    Align align;
-    Pack pack;
+    Join join_results, join_values;
+    Squeeze squeeze;
     Emit emit;
 };
 

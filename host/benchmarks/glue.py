@@ -1,23 +1,31 @@
-"""What the HLS glue takes off the host: NumPy time per layer of the digits network, with and without it.
+"""What the HLS glue gains: NumPy time per layer of the digits network, or cycles of whole networks.
 
-``python host/benchmarks/glue.py [--config z2] [--images 16] [--repeat 5]`` runs the network on the Verilated simulator
-three times: sums finished by the host; activations finished by act_finish; the same with zeros left out of the
-streams. What the device answered is kept and played back, so that the times (best of ``--repeat``) are those of the
+``python host/benchmarks/glue.py [--config z2] [--images 16] [--repeat 5]`` runs the digits network on the Verilated
+simulator three times: sums finished by the host; activations finished by act_finish; the same with zeros left out of
+the streams. What the device answered is kept and played back, so that the times (best of ``--repeat``) are those of the
 host alone: building streams, reading results, requantising. KiB are what the DMA moves, both ways.
-All three must equal the integer reference, bit for bit.
+
+``python host/benchmarks/glue.py --networks demo EfficientNet-Lite0 ... [--builds z2 gather]`` runs one image through
+networks of ``tests/networks`` (``make networks`` installs them) the same three ways, kernels and Verilog simulated
+together, and prints cycles: from a transfer's first input beat to its last sum. It takes a minute or two per network.
+
+All outputs must equal the integer reference, bit for bit.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
 import zeroskip as zs
+from zeroskip.compiler.network import reschedule
 from zeroskip.examples import digits
-from zeroskip.runtime import network
+from zeroskip.runtime import conv
 
 WAYS = (("host", False, False), ("glue", True, False), ("glue, no zeros", True, True))
 
@@ -43,7 +51,7 @@ class Playback:
 def timed_layers(playback: Playback):
     """Yields {layer: [seconds, beats]} of the layers run inside, the host's bookkeeping of results left out."""
     found: dict[str, list[float]] = {}
-    original = network.conv.run_layer
+    original = conv.run_layer
 
     def run_layer(device, plan, *arguments):
         before = playback.beats
@@ -54,11 +62,16 @@ def timed_layers(playback: Playback):
         entry[1] += playback.beats - before
         return answer
 
-    network.conv.run_layer = run_layer
+    conv.run_layer = run_layer
     try:
         yield found
     finally:
-        network.conv.run_layer = original
+        conv.run_layer = original
+
+
+def check(result, expected: np.ndarray) -> None:
+    if not np.array_equal(result.integers, expected):
+        raise SystemExit("the outputs differ from the integer reference")
 
 
 def measure(config: str, glue: bool, compress: bool, model, images, repeat: int) -> dict[str, tuple[float, int]]:
@@ -66,9 +79,7 @@ def measure(config: str, glue: bool, compress: bool, model, images, repeat: int)
     with zs.open_device("sim", config, glue=glue) as device:
         device.compress = compress
         playback = Playback(device)
-        result = model.run(playback, images)
-    if not np.array_equal(result.integers, model.reference_integers(images)):
-        raise SystemExit("the outputs differ from the integer reference")
+        check(model.run(playback, images), model.reference_integers(images))
     playback.device, best = None, {}
     for _ in range(repeat):
         playback.next = 0
@@ -79,22 +90,59 @@ def measure(config: str, glue: bool, compress: bool, model, images, repeat: int)
     return best
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", default="tiny")
-    parser.add_argument("--images", type=int, default=16)
-    parser.add_argument("--repeat", type=int, default=5)
-    arguments = parser.parse_args()
+def host_times(config: str, count: int, repeat: int) -> None:
     data = digits.load()
-    images = data.test[: arguments.images]
-    model = zs.compile(digits.MODEL_PATH, arguments.config, data.calibration)
-    found = [measure(arguments.config, *way[1:], model, images, arguments.repeat) for way in WAYS]
-    print(f"digits network, {arguments.images} images, {arguments.config}; host work of a layer in ms, DMA in KiB")
+    images = data.test[:count]
+    model = zs.compile(digits.MODEL_PATH, config, data.calibration)
+    found = [measure(config, *way[1:], model, images, repeat) for way in WAYS]
+    print(f"digits network, {count} images, {config}; host work of a layer in ms, DMA in KiB")
     print(f"{'layer':>24}" + "".join(f"{name + ' ms':>20}{'KiB':>8}" for name, *_ in WAYS))
     rows = [(name, [way[name] for way in found]) for name in found[0]]
     rows.append(("all", [tuple(map(sum, zip(*way.values(), strict=True))) for way in found]))
     for name, ways in rows:
         print(f"{name:>24}" + "".join(f"{1e3 * seconds:20.2f}{beats / 128:8.0f}" for seconds, beats in ways))
+
+
+def network_cycles(names: list[str], builds: list[str]) -> None:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "networks"))
+    import zoo
+
+    print("| network, build | host | glue | gain | glue, no zeros | gain | simulated cycles per second |")
+    print("| --- " + "| ---: " * 6 + "|")
+    for name in names:
+        found = zoo.NETWORKS[name]
+        data = found.pictures()
+        images = data.test[:1]
+        compiled = zs.compile(found.model(), builds[0], data.calibration)
+        expected = compiled.reference_integers(images)
+        for build in builds:
+            model = reschedule(compiled, build)
+            cells, cycles, speeds = [], [], []
+            for _, glue, compress in WAYS:
+                with zs.open_device("sim", build, glue=glue) as device:
+                    device.compress = compress
+                    start = time.perf_counter()
+                    result = model.run(device, images)
+                    speeds.append(result.cycles / (time.perf_counter() - start))
+                check(result, expected)
+                cycles.append(result.cycles)
+                cells += [f"{result.cycles:,}", f"{cycles[0] / result.cycles:.2f}×"]
+            cells = [cells[0], *cells[2:], " / ".join(f"{speed:,.0f}" for speed in speeds)]
+            print(f"| {name}, `{build}` | " + " | ".join(cells) + " |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", default="tiny")
+    parser.add_argument("--images", type=int, default=16)
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--networks", nargs="+", metavar="NAME", help="cycles of these networks instead")
+    parser.add_argument("--builds", nargs="+", default=["z2", "gather"], help="with --networks: on these builds")
+    arguments = parser.parse_args()
+    if arguments.networks:
+        network_cycles(arguments.networks, arguments.builds)
+    else:
+        host_times(arguments.config, arguments.images, arguments.repeat)
 
 
 if __name__ == "__main__":

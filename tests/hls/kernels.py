@@ -73,15 +73,16 @@ def expand(config: Config, words, stall: int = 0, seed: int = 1) -> tuple[np.nda
     return engine[:sent], runs[: count.value], turns.value
 
 
-def finish(config: Config, runs, sums, stall: int = 0, seed: int = 1) -> tuple[np.ndarray, list[int]]:
-    """Beats of results, and where TLAST was."""
+def finish(config: Config, runs, sums, stall: int = 0, seed: int = 1) -> tuple[np.ndarray, list[int], int]:
+    """Words of results, where TLAST was, and turns of the kernel's loop until the last word."""
     runs, sums = np.array(runs, np.uint64), np.array(sums, np.uint64)
     out, last = np.zeros(len(sums) * 2 + 64, np.uint64), np.zeros(len(sums) * 2 + 64, np.uint8)
+    turns = ctypes.c_uint64()
     sent = library(config).csim_finish(
         _pointer(runs), ctypes.c_uint64(len(runs)), _pointer(sums), ctypes.c_uint64(len(sums)), stall, seed,
-        _pointer(out), last.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8)),
+        _pointer(out), last.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8)), ctypes.byref(turns),
     )  # fmt: skip
-    return out[:sent], np.flatnonzero(last[:sent]).tolist()
+    return out[:sent], np.flatnonzero(last[:sent]).tolist(), turns.value
 
 
 # -- packets -----------------------------------------------------------------------------------------
@@ -112,23 +113,27 @@ def group(values: np.ndarray, zero: int) -> list[int]:
     return [bits, *np.frombuffer(bytes(sent), np.uint64).tolist()]
 
 
-def run(config: Config, rng, steps: int, wgs: int, ny: int, nx: int, last: bool = True) -> list[int]:
+def run(
+    config: Config, rng, steps: int, wgs: int, ny: int, nx: int, last: bool = True, near: bool = False, apart=False
+) -> list[int]:
     """A RUN packet whose steps are random bits: the glue does not look at them."""
     head = [
         encode(
-            RUN_HEADER_0, kind=KIND_RUN, page=0, skip=1, last=int(last), near=0, wgs=wgs, steps=steps, base=3, apart=0
+            RUN_HEADER_0, kind=KIND_RUN, page=0, skip=1, last=int(last), near=int(near), wgs=wgs, steps=steps, base=3,
+            apart=int(apart),
         ),
         encode(RUN_HEADER_1, nx=nx, ny=ny, dx=1, dy=5),
-    ]
-    return head + rng.integers(0, 2**64, steps * config.step_beats, np.uint64).tolist()
+    ]  # fmt: skip
+    beats = config.near_beats if near and config.engine == "gather" else config.step_beats
+    return head + rng.integers(0, 2**64, steps * beats, np.uint64).tolist()
 
 
 class Finish:
     """Parameters of a run's filters; ``apply`` is the golden model of act_finish for one run."""
 
-    def __init__(self, rng, config: Config, quant: hostops.Quant, compress: bool, **given):
-        m = config.filters
-        self.quant, self.compress = quant, compress
+    def __init__(self, rng, config: Config, quant: hostops.Quant, compress: bool, apart: bool = False, **given):
+        m = config.lanes if apart else config.filters
+        self.quant, self.compress, self.apart = quant, compress, apart
         self.bias = given.get("bias", rng.integers(-(2**29), 2**29, m))
         self.multiplier = given.get("multiplier", rng.integers(2**30, 2**31, m))
         self.shift = given.get("shift", rng.integers(32, 60, m))
@@ -149,12 +154,15 @@ class Finish:
         return words
 
     def results(self, sums: np.ndarray) -> np.ndarray:
-        """int32 (pixels, wgs, M) -> q of the same shape, by the golden model's operator."""
-        total = sums.astype(np.int64) + self.bias
-        return hostops.requantise(total, self.multiplier, self.shift, self.quant, self.low, self.high)
+        """int32 (pixels, wgs, M), apart (pixels, LANES, wgs), to q of that shape, by the golden model's operator."""
+        filters = [
+            np.asarray(values)[:, None] if self.apart else np.asarray(values)
+            for values in (self.bias, self.multiplier, self.shift)
+        ]
+        return hostops.requantise(sums.astype(np.int64) + filters[0], *filters[1:], self.quant, self.low, self.high)
 
     def apply(self, sums: np.ndarray) -> list[int]:
-        """The beats that leave."""
+        """The words that leave."""
         values = self.results(sums).ravel()
         if self.compress:
             pieces = [group(values[at : at + GROUP], self.quant.zero_point) for at in range(0, len(values), GROUP)]
@@ -163,12 +171,15 @@ class Finish:
         return np.frombuffer(data + bytes(-len(data) % 8), np.uint64).tolist()
 
 
-def beats_of(sums: np.ndarray) -> list[int]:
-    """int32 (pixels, wgs, M) as the engine sends them."""
-    flat = sums.reshape(len(sums), -1)
-    if flat.shape[1] % 2:
-        flat = np.pad(flat, ((0, 0), (0, 1)))
-    return np.ascontiguousarray(flat).view(np.uint64).ravel().tolist()
+def beats_of(sums: np.ndarray, width: int, apart: bool = False) -> list[int]:
+    """Sums as :meth:`Finish.results` takes them, as the engine sends them: ``width`` to a beat.
+
+    What fills up a beat is zero where two sums make one, and any bits else.
+    """
+    rows = sums.reshape(-1, sums.shape[2]) if apart else sums.reshape(len(sums), -1)
+    padding = -rows.shape[1] % width
+    filled = np.pad(rows, ((0, 0), (0, padding)), constant_values=0 if width == 2 else -0x0123_4567)
+    return np.ascontiguousarray(filled).view(np.uint64).ravel().tolist()
 
 
 def headers_of(packet: list[int]) -> list[int]:

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from kernels import Finish, act, actz, compile_kernels, expand, headers_of, run
-from variants import VARIANTS
+from variants import GATHER_VARIANTS, VARIANTS
 from zeroskip.hardware.config import BUILTIN, Config
 from zeroskip.hardware.packets import ACT_HEADER, encode
 from zeroskip.runtime.hostops import Quant
 from zeroskip.runtime.zero_groups import compress
 
-CONFIGS = ("tiny", "kang", "mux4", "mux12")
+CONFIGS = {name: VARIANTS[name] for name in ("tiny", "kang", "mux4", "mux12")}
+CONFIGS |= {name: GATHER_VARIANTS[name] for name in ("gather_tiny", "lanes4", "lanes16")}
 DENSITIES = {"all zero": 0.0, "sparse": 0.1, "half": 0.5, "dense": 1.0}
 
 
@@ -29,7 +30,7 @@ def columns(rng, config: Config, wide: bool, wgs: int, count: int, density: floa
 @pytest.mark.parametrize("stall", [0, 150])
 @pytest.mark.parametrize("name", CONFIGS)
 def test_random_streams(name, stall):
-    config = VARIANTS[name]
+    config = CONFIGS[name]
     rng = np.random.default_rng(5)
     for seed in range(1, 9):
         sent, expected, told = [], [], []
@@ -42,10 +43,11 @@ def test_random_streams(name, stall):
             sent += actz(config, values, zero, wgs) if rng.random() < 0.7 else plain
             expected += plain
             if rng.random() < 0.5:
-                parameters = Finish(rng, config, Quant(1.0), False).packet()
+                apart = config.engine == "gather" and rng.random() < 0.5
+                parameters = Finish(rng, config, Quant(1.0), False, apart).packet()
                 sent += parameters
                 told += parameters
-            packet = run(config, rng, int(rng.integers(1, 20)), wgs, 2, 3)
+            packet = run(config, rng, int(rng.integers(1, 20)), wgs, 2, 3, near=bool(rng.integers(2)))
             sent, expected, told = sent + packet, expected + packet, told + headers_of(packet)
         engine, runs, _ = expand(config, sent, stall, seed)
         np.testing.assert_array_equal(engine, np.array(expected, np.uint64))
@@ -56,7 +58,7 @@ def test_random_streams(name, stall):
 @pytest.mark.parametrize("density", DENSITIES)
 def test_lengths_around_a_group(density, wide):
     """One beat, and one more or less than the 8 or 16 of a group."""
-    config, rng = VARIANTS["tiny"], np.random.default_rng(2)
+    config, rng = CONFIGS["tiny"], np.random.default_rng(2)
     zero = 0 if wide else 200
     for count in (1, 2, 7, 8, 9, 15, 16, 17, 33):
         values = columns(rng, config, wide, 1, count, DENSITIES[density], zero)
@@ -68,7 +70,7 @@ def test_lengths_around_a_group(density, wide):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_host_compresses_as_documented(name):
     """``runtime.zero_groups`` makes the packets that a value-by-value reading of docs/streams.md makes."""
-    config, rng = VARIANTS[name], np.random.default_rng(3)
+    config, rng = CONFIGS[name], np.random.default_rng(3)
     for wide in (False, True):
         plain, packed, headers = [], [], []
         zero = 0 if wide else 17
@@ -85,7 +87,7 @@ def test_host_compresses_as_documented(name):
 
 def test_one_beat_per_turn_when_sparse():
     """The groups' zero bits cost no time: they are read while other groups are written."""
-    config, rng = VARIANTS["tiny"], np.random.default_rng(4)
+    config, rng = CONFIGS["tiny"], np.random.default_rng(4)
     values = columns(rng, config, False, 2, 400, 0.25, 0)
     engine, _, turns = expand(config, actz(config, values, 0, 2))
     assert len(engine) == 801
@@ -94,7 +96,7 @@ def test_one_beat_per_turn_when_sparse():
 
 def test_unknown_packet_passes_one_beat():
     """The engine, not the glue, says what is wrong with it."""
-    config = VARIANTS["tiny"]
+    config = CONFIGS["tiny"]
     header = encode(ACT_HEADER, kind=5, page=0, format=0, wgs=1, address=0, count=3, zero_point=0)
     engine, runs, _ = expand(config, [header])
     assert engine.tolist() == [header] and len(runs) == 0
@@ -111,4 +113,4 @@ def test_assumptions_are_checked_at_compile_time():
     odd = Config("odd", filters=2)
     object.__setattr__(odd, "filters", 3)
     done = compile_kernels(odd, "-fsyntax-only")
-    assert done.returncode != 0 and "sums of filters m and m + 1" in done.stderr
+    assert done.returncode != 0 and "filters in lockstep, and lanes, are a power of two" in done.stderr

@@ -15,6 +15,7 @@ from zeroskip.compiler.conv import compile_conv
 from zeroskip.devices import MemoryModel, hwh, open_device, simulated, simulated_device
 from zeroskip.errors import ConfigError, DeviceError, DeviceTimeout, InputError
 from zeroskip.hardware import example, generate
+from zeroskip.hardware.config import BUILTIN, Config
 from zeroskip.models.reference import conv2d
 from zeroskip.runtime import conv, glue, stream
 from zeroskip.runtime.driver import Accelerator
@@ -24,6 +25,12 @@ MEMORIES = {
     "default": MemoryModel(),
     "stalls": MemoryModel(stall=120, stream_stall=90, seed=7),
     "slow": MemoryModel(read_latency=300, write_latency=77, rate=150, stream_stall=200, seed=3),
+}
+CONFIGS = {  # 2, 4 and 8 sums of a beat
+    **{name: VARIANTS[name] for name in ("tiny", "kang", "mux4")},
+    "wgs8": Config("wgs8", wgs=8),
+    "gather_tiny": BUILTIN["gather_tiny"],
+    "gather8": Config("gather8", "gather", wgs=8, columns=256, scan=2),
 }
 LAYERS = {  # weights; stride, padding, groups; quantisation of input and output
     "3x3": ((6, 12, 3, 3), (1, 1), (1, 1, 1, 1), 1, Quant(1.0, 17), Quant(1.0, 0)),
@@ -56,25 +63,24 @@ def layer(name: str, config, seed: int = 0):
 
 
 @pytest.mark.parametrize("memory", MEMORIES)
-@pytest.mark.parametrize("variant", ["tiny", "kang", "mux4"])
+@pytest.mark.parametrize("variant", CONFIGS)
 def test_layers_equal_the_reference(variant, memory):
-    config = VARIANTS[variant]
-    work = ("steps", "dead_steps", "columns", "columns_skipped", "pairs", "singles", "outliers", "beats_out")
+    config = CONFIGS[variant]
     with (
         open_device("sim", config, memory=MEMORIES[memory]) as plain,
         open_device("sim", config, memory=MEMORIES[memory], glue=True) as glued,
     ):
         for name in LAYERS:
             plan, x, quant, finish, expected = layer(name, config)
+            if config.engine == "gather":
+                assert all(part.apart for part in plan.parts) is (name == "depthwise")
             assert glue.usable(glued, plan) and not glue.usable(plain, plan)
-            without, counters = conv.run_layer(plain, plan, x, quant, finish)
-            np.testing.assert_array_equal(without, expected)
+            np.testing.assert_array_equal(conv.run_layer(plain, plan, x, quant, finish)[0], expected)
             for compress in (False, True):
                 glued.compress = compress
-                found, counted = conv.run_layer(glued, plan, x, quant, finish)
+                found, _ = conv.run_layer(glued, plan, x, quant, finish)
                 assert found.dtype == expected.dtype
                 np.testing.assert_array_equal(found, expected, err_msg=f"{name}, compress {compress}")
-                assert [counted[key] for key in work] == [counters[key] for key in work]
             signed = np.subtract(x, quant.zero_point, dtype=np.int16)
             sums, _ = conv.run_plan(glued, plan, signed)
             np.testing.assert_array_equal(sums, conv.run_plan(plain, plan, signed)[0])
@@ -94,13 +100,15 @@ def test_sums_of_several_parts_are_finished_by_the_host():
     np.testing.assert_array_equal(found, finish(conv2d(x.astype(np.int16), w, (1, 1), (0, 0, 0, 0), (1, 1), 1)))
 
 
-def test_layer_in_several_transfers(monkeypatch):
+@pytest.mark.parametrize(("config", "name"), [("tiny", "3x3"), ("gather_tiny", "depthwise")])
+def test_layer_in_several_transfers(monkeypatch, config, name):
     """Parameters and results belong to the right runs when a layer exceeds one DMA transfer."""
-    plan, x, quant, finish, expected = layer("3x3", VARIANTS["tiny"])
-    monkeypatch.setattr(stream, "_BEATS", 900)
-    with open_device("sim", "tiny", glue=True) as device:
-        transfers = conv.programs(plan, x.shape, 0, True)[0].transfers
-        assert len(transfers) > 2
+    plan, x, quant, finish, expected = layer(name, CONFIGS[config])
+    (whole,) = conv.programs(plan, x.shape, 0, True)[0].transfers
+    plan._programs.clear()
+    monkeypatch.setattr(stream, "_BEATS", len(whole.words) * 3 // 4)
+    with open_device("sim", CONFIGS[config], glue=True) as device:
+        assert len(conv.programs(plan, x.shape, 0, True)[0].transfers) > 1
         for compress in (False, True):
             device.compress = compress
             np.testing.assert_array_equal(conv.run_layer(device, plan, x, quant, finish)[0], expected)
@@ -135,7 +143,7 @@ def network(rng) -> bytes:
     return proto.SerializeToString()
 
 
-@pytest.mark.parametrize("config", ["tiny", "kang"])
+@pytest.mark.parametrize("config", ["tiny", "kang", "gather_tiny"])
 def test_network_is_bit_identical(config):
     rng = np.random.default_rng(2)
     images = rng.normal(size=(3, 3, 12, 12)).astype(np.float32)
@@ -148,7 +156,6 @@ def test_network_is_bit_identical(config):
             glued.compress = compress
             result = model.run(glued, images)
             np.testing.assert_array_equal(result.integers, expected)
-            assert [entry.counters.steps for entry in result.layers] == [e.counters.steps for e in without.layers]
             assert [entry.act_zeros for entry in result.layers] == [e.act_zeros for e in without.layers]
 
 
@@ -201,13 +208,19 @@ def test_a_handoff_that_lies_is_found_by_the_engine(monkeypatch):
             conv.run_layer(device, plan, x, quant, finish)
 
 
+def test_the_board_design_has_no_kernels():
+    with pytest.raises(InputError, match="glue with top 'board'; accepted: top 'core', or glue=False"):
+        open_device("sim", "tiny", glue=True, top="board")
+
+
 @pytest.mark.parametrize(
-    ("kind", "options", "message"),
-    [("model", {}, "no option glue"), ("sim", {"top": "board"}, "glue with top 'board'")],
+    ("config", "why"),
+    [("gather_max", "it leaves 4, act_finish takes at least 8"), ("zena8", "trident and gather only")],
 )
-def test_devices_without_kernels_refuse(kind, options, message):
-    with pytest.raises(InputError, match=message):
-        open_device(kind, "tiny", glue=True, **options)
+def test_builds_without_kernels_are_refused(config, why):
+    for kind in ("sim", "model", "board"):
+        with pytest.raises(ConfigError, match=f"{config!r} has no glue: .*{why}.*there are tiny, z2, .*or glue=False"):
+            open_device(kind, config, glue=True)
 
 
 def test_recovers_after_a_broken_stream():

@@ -4,8 +4,9 @@
 #
 #   tclsh stubs.tcl build.tcl FOLDER
 #
-# FOLDER/module.tcl says what the RTL has: rtl_pins (name -> in|out), rtl_interfaces (name -> {mode kind}), rtl_parameters;
-# and what the HLS kernels have: hls_interfaces (kernel -> name -> {mode kind}).
+# FOLDER/module.tcl says what the RTL has: rtl_pins (name -> in|out), rtl_interfaces (name -> {mode kind bits}) and
+# rtl_parameters (name -> default), which `bits` may name; and what the HLS kernels have: hls_interfaces (kernel -> name ->
+# {mode kind bits}).  Only streams have bits here.
 # FOLDER/slack.tcl may set slack.  FOLDER/trace.txt gets one line per property, connection and address.
 
 set script [file normalize [lindex $argv 0]]
@@ -36,7 +37,7 @@ proc known_ip {vlnv cell} {
         }
         xilinx.com:ip:axi_dma:7.1 {
             dict set spec interfaces {S_AXI_LITE {slave axi} M_AXI_MM2S {master axi} M_AXI_S2MM {master axi}
-                M_AXIS_MM2S {master axis} S_AXIS_S2MM {slave axis}}
+                M_AXIS_MM2S {master axis 64} S_AXIS_S2MM {slave axis 64}}
             dict set spec pins {s_axi_lite_aclk in m_axi_mm2s_aclk in m_axi_s2mm_aclk in axi_resetn in
                 mm2s_prmry_reset_out_n out s2mm_prmry_reset_out_n out mm2s_introut out s2mm_introut out}
             dict set spec segments {S_AXI_LITE/Reg}
@@ -93,7 +94,7 @@ proc create_bd_cell {args} {
         set segments {}
         dict for {name shape} $::rtl_interfaces { if {$shape eq {slave axi}} { lappend segments $name/reg0 } }
         dict set ::cells $cell [dict create interfaces $::rtl_interfaces pins $::rtl_pins segments $segments \
-            spaces {} options [join $::rtl_parameters |]]
+            spaces {} options [join [dict keys $::rtl_parameters] |] values $::rtl_parameters]
     } else {
         dict set ::cells $cell [known_ip $option(-vlnv) $cell]
     }
@@ -112,6 +113,7 @@ proc set_property {args} {
         if {[dict exists $::cells $object]} {
             if {![regsub {^CONFIG\.} $name {} name]} { refuse "$object: property $name is not CONFIG.*" }
             if {![regexp "^([dict get $::cells $object options])\$" $name]} { refuse "$object has no property $name" }
+            if {[dict exists $::cells $object values]} { dict set ::cells $object values $name $value }
             if {[regexp {^NUM_([SM])I$} $name all side]} {
                 for {set i 0} {$i < $value} {incr i} {
                     set port [format "%s%02d" $side $i]
@@ -153,11 +155,18 @@ proc connect_bd_net {from to} {
     dict set ::net_of $from $to
     note net $from $to
 }
+proc bits_of {path bits} {
+    set spec [spec_of $path]
+    return [expr [string map [expr {[dict exists $spec values] ? [dict get $spec values] : {}}] $bits]]
+}
 proc connect_bd_intf_net {from to} {
-    lassign [look_up interfaces $from] from_mode from_kind
-    lassign [look_up interfaces $to] to_mode to_kind
+    lassign [look_up interfaces $from] from_mode from_kind from_bits
+    lassign [look_up interfaces $to] to_mode to_kind to_bits
     if {$from_mode ne "master" || $to_mode ne "slave" || $from_kind ne $to_kind} {
         refuse "$from ($from_mode $from_kind) does not fit $to ($to_mode $to_kind)"
+    }
+    if {$from_kind eq "axis" && [bits_of $from $from_bits] != [bits_of $to $to_bits]} {
+        refuse "$from ([bits_of $from $from_bits] bits) does not fit $to ([bits_of $to $to_bits] bits)"
     }
     foreach end [list $from $to] {
         if {[dict exists $::net_of $end]} { refuse "$end is connected twice" }

@@ -16,9 +16,9 @@ import pytest
 
 from zeroskip.devices.bitstreams import read
 from zeroskip.devices.hwh import DMA_NAME, ENGINE_NAME, GLUE, GLUE_VLNV, LENGTH_WIDTH
-from zeroskip.errors import FileFormatError, InputError, ToolError
+from zeroskip.errors import ConfigError, FileFormatError, InputError, ToolError
 from zeroskip.hardware import manifest, registers, results, vivado
-from zeroskip.hardware.config import BUILTIN, Config
+from zeroskip.hardware.config import BUILTIN, STREAM_BITS, Config
 from zeroskip.hardware.verilog import rtl_folder
 
 CONFIG = BUILTIN["z2"]
@@ -33,65 +33,72 @@ pytestmark = pytest.mark.skipif(shutil.which("tclsh") is None, reason="needs tcl
 def rtl_of(module: str) -> str:
     """What Vivado would find out about a module: its pins, the interfaces in their names, its parameters."""
     text = (rtl_folder() / "board" / f"{module}.v").read_text()
-    ports = re.findall(r"^ +(input|output) +wire +(?:\[\d+:\d+\] +)?(\w+)", text, re.MULTILINE)
+    ports = re.findall(r"^ +(input|output) +wire +(?:\[(.+?)(?:-1)?:0\] +)?(\w+)", text, re.MULTILINE)
+    # Widths are what stands before -1 in the range, or one more than a number.
+    widths = {name: str(int(high) + 1) if high.isdecimal() else high or "1" for _, high, name in ports}
     interfaces: dict[str, str] = {}
     pins = {}
-    for direction, name in ports:
+    for direction, _, name in ports:
         prefix, _, signal = name.rpartition("_")
         if not prefix:
             pins[name] = direction.removesuffix("put")
-        elif signal in ("awvalid", "tvalid"):
-            kind = "axi" if signal == "awvalid" else "axis"
-            interfaces[prefix] = f"{{{'slave' if direction == 'input' else 'master'} {kind}}}"
-    parameters = re.findall(r"^ +parameter .*?(\w+) *=", text, re.MULTILINE)
+        elif signal == "awvalid":
+            interfaces[prefix] = f"{{{'slave' if direction == 'input' else 'master'} axi}}"
+        elif signal == "tvalid":
+            width = widths[f"{prefix}_tdata"]
+            interfaces[prefix] = f"{{{'slave' if direction == 'input' else 'master'} axis {width}}}"
+    parameters = re.findall(r"^ +parameter .*?(\w+) *= *(?:32'd)?(\d+)", text, re.MULTILINE)
     lists = {
         "rtl_module": module,
         "rtl_pins": " ".join(f"{name} {direction}" for name, direction in pins.items()),
         "rtl_interfaces": " ".join(f"{name} {shape}" for name, shape in interfaces.items()),
-        "rtl_parameters": " ".join(parameters),
+        "rtl_parameters": " ".join(f"{name} {value}" for name, value in parameters),
     }
     return "".join(f"set {name} {{{value}}}\n" for name, value in lists.items())
 
 
-def streams_of(kernel: str) -> dict[str, str]:
-    """What Vitis HLS makes of a kernel's arguments: the name of each stream, and who drives it."""
+def streams_of(kernel: str, config: Config) -> dict[str, str]:
+    """What Vitis HLS makes of a kernel's arguments: the name of each stream, who drives it, and its bits."""
     text = (results.ROOT / f"hls/{kernel}.cpp").read_text()
     processes = (results.ROOT / f"hls/{kernel}.h").read_text()
+    if "requantise.h" in processes:
+        processes += (results.ROOT / "hls/requantise.h").read_text()
     arguments = re.search(rf"^void {kernel}\((.*?)\) {{", text, re.MULTILINE)[1].split(", ")
+    bits = {"Stream": STREAM_BITS, "Results": STREAM_BITS, "Sums<Build::sums>": 32 * config.glue_sums}
     found = {}
     for argument in arguments:
-        name = re.fullmatch(r"zs::(?:Stream|Results)& (\w+)", argument)[1]
+        kind, name = re.fullmatch(r"zs::([\w<>:]+)& (\w+)", argument).groups()
         assert f"#pragma HLS INTERFACE axis register port = {name}\n" in text
         used = set(re.findall(rf"\b{name}\.(read_nb|write)\(", processes))
         assert len(used) == 1, f"{kernel} both reads and writes {name}"
-        found[name] = "slave" if used == {"read_nb"} else "master"
+        found[name] = f"{'slave' if used == {'read_nb'} else 'master'} axis {bits[kind]}"
     assert "#pragma HLS INTERFACE ap_ctrl_none port = return\n" in text, "else there are control ports"
     return found
 
 
-def kernels() -> str:
+def kernels(config: Config = CONFIG) -> str:
     """The streams of both kernels, for the stubs."""
     lists = " ".join(
-        f"{kernel} {{{' '.join(f'{name} {{{mode} axis}}' for name, mode in streams_of(kernel).items())}}}"
+        f"{kernel} {{{' '.join(f'{name} {{{shape}}}' for name, shape in streams_of(kernel, config).items())}}}"
         for kernel in GLUE
     )
     return f"set hls_interfaces {{{lists}}}\n"
 
 
-def make_kernels(root: Path) -> None:
+def make_kernels(root: Path, config: Config) -> None:
     """What hls/run_hls.tcl leaves below ``root``, as far as Vivado's catalogue looks at it."""
     if not (root / "hls").exists():
         shutil.copytree(results.ROOT / "hls", root / "hls")
-    subprocess.run(["tclsh", HLS_STUBS, root / "hls/run_hls.tcl", CONFIG.name], check=True, capture_output=True)
+    subprocess.run(["tclsh", HLS_STUBS, root / "hls/run_hls.tcl", config.name], check=True, capture_output=True)
 
 
 def dry_run(
     folder: Path, script: Path = SCRIPT, slack: float = 0.25, glue: bool = False, config: Config = CONFIG
 ) -> subprocess.CompletedProcess:
     if glue:
-        make_kernels(folder)
+        make_kernels(folder, config)
     vivado.prepare(config, folder, folder, glue)
-    (folder / "module.tcl").write_text(rtl_of(MODULE) + kernels())
+    (folder / "module.tcl").write_text(rtl_of(MODULE) + kernels(config))
     (folder / "slack.tcl").write_text(f"set slack {slack}\n")
     command = ["tclsh", STUBS, script, folder]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -130,22 +137,44 @@ def parameters_in(trace: list[list[str]]) -> dict[str, str]:
     return {line[2]: line[3] for line in trace if line[:2] == ["property", ENGINE_NAME]}
 
 
-def parameters_of(config: Config) -> dict[str, str]:
+def parameters_of(config: Config, glue: bool = False) -> dict[str, str]:
     expected = {name: str(value) for name, value in config.rtl_parameters().items()}
-    return {**expected, "CONFIG_HASH": f"0x{config.hash:08X}"}
+    sums = {"SUMS": str(config.glue_sums)} if glue else {}
+    return {**expected, **sums, "CONFIG_HASH": f"0x{config.hash:08X}"}
 
 
-@pytest.mark.parametrize("name", BUILTIN)
-def test_every_configuration_is_a_design(tmp_path, name):
-    done = dry_run(tmp_path, config=BUILTIN[name])
+DESIGNS = [
+    (name, glue) for name, config in BUILTIN.items() for glue in ((False, True) if config.glue_sums else (False,))
+]
+
+
+@pytest.mark.parametrize(("name", "glue"), DESIGNS)
+def test_every_configuration_is_a_design(tmp_path, name, glue):
+    """... and the engine's sums are as many bits as act_finish reads."""
+    done = dry_run(tmp_path, config=BUILTIN[name], glue=glue)
     assert done.returncode == 0, done.stdout + done.stderr
     trace = [line.split() for line in (tmp_path / "trace.txt").read_text().splitlines()]
-    assert parameters_in(trace) == parameters_of(BUILTIN[name])
-    assert (tmp_path / f"zeroskip_{name}.hwh").is_file()
+    assert parameters_in(trace) == parameters_of(BUILTIN[name], glue)
+    assert (tmp_path / f"zeroskip_{name}{'_glue' * glue}.hwh").is_file()
+
+
+def test_kept_bytes_are_those_of_the_data():
+    text = (rtl_folder() / "board" / f"{MODULE}.v").read_text()
+    data, keep = (re.search(rf"\[SUMS\*(\d+)-1:0\] +m_axis_{name},", text)[1] for name in ("tdata", "tkeep"))
+    assert int(data) == 32 and int(keep) == 32 // 8
+
+
+def test_sums_of_another_width_are_found(tmp_path):
+    (tmp_path / "z2").mkdir()
+    assert dry_run(tmp_path / "z2", glue=True).returncode == 0
+    parameters = tmp_path / "z2/parameters.tcl"
+    parameters.write_text(parameters.read_text().replace("SUMS 8", "SUMS 4"))
+    done = subprocess.run(["tclsh", STUBS, SCRIPT, tmp_path / "z2"], capture_output=True, text=True, timeout=60)
+    assert done.returncode and "m_axis (128 bits) does not fit act_finish_0/sums (256 bits)" in done.stderr
 
 
 def test_parameters_are_those_of_the_configuration(run):
-    assert parameters_in(run[1]) == parameters_of(CONFIG)
+    assert parameters_in(run[1]) == parameters_of(CONFIG, ["cell", "act_finish_0"] in run[1])
     dma = {line[2]: line[3] for line in run[1] if line[:2] == ["property", DMA_NAME]}
     assert dma["c_sg_length_width"] == str(LENGTH_WIDTH) and dma["c_include_sg"] == "0"
     ps = {line[2]: line[3] for line in run[1] if line[:2] == ["property", vivado.PS_NAME]}
@@ -270,9 +299,11 @@ def test_missing_tools_are_said(tmp_path):
         vivado.make_glue(CONFIG, "no-such-hls", tmp_path)
     with pytest.raises(ToolError, match=r"no IP act_expand and no IP act_finish in .*; make them with Vitis HLS"):
         vivado.make_glue(CONFIG, "", tmp_path)
-    for config in (BUILTIN["zena"], dataclasses.replace(CONFIG, name="mine")):
-        with pytest.raises(InputError, match=f"no glue for configuration '{config.name}'; it is made for: tiny, z2"):
-            vivado.prepare(config, tmp_path, glue=True)
+    for name in ("zena", "gather_max"):
+        with pytest.raises(ConfigError, match=f"configuration '{name}' has no glue: "):
+            vivado.prepare(BUILTIN[name], tmp_path, glue=True)
+    with pytest.raises(InputError, match=r"zeroskip_defs\.h has no configuration 'mine'; it has tiny, z2, .*, gather$"):
+        vivado.prepare(dataclasses.replace(CONFIG, name="mine"), tmp_path, glue=True)
 
 
 @pytest.mark.parametrize("glue", [False, True], ids=["plain", "glue"])

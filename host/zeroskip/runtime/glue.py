@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..hardware.config import Config
 from ..hardware.packets import FINISH_FILTER_0, FINISH_FILTER_1, FINISH_HEADER, GROUP, KIND_FINISH, encode
 from .hostops import Finish
-from .parts import Part
+from .parts import GatherPart, Part
 from .program import ConvPlan
 from .zero_groups import decompress, most_beats
 
@@ -19,10 +20,10 @@ _FILTER = {field.name: field for field in (*FINISH_FILTER_0, *FINISH_FILTER_1)}
 
 def usable(device, plan: ConvPlan) -> bool:
     """Whether a device's glue can finish a layer: it has one, and every filter's sums are in one part."""
-    if not getattr(device, "glue", False) or plan.config.engine != "trident":
+    if not getattr(device, "glue", False) or not plan.config.glue_sums:
         return False
     filters = np.concatenate([part.outputs for part in plan.parts])
-    return np.array_equal(np.sort(filters[filters >= 0]), np.arange(len(plan.weights)))
+    return np.array_equal(np.sort(filters[filters >= 0]), np.arange(len(plan.weights) * plan.outputs))
 
 
 def packet_beats(filters: int) -> int:
@@ -30,8 +31,13 @@ def packet_beats(filters: int) -> int:
     return 1 + 2 * filters
 
 
-def packets(part: Part, finish: Finish, compress: bool) -> np.ndarray:
-    """The FINISH packets of a part's runs: uint64 (E, packet_beats)."""
+def exit_of(config: Config, filters: int) -> dict[str, int]:
+    """What of :func:`.tiling.choose_tile`'s arguments the glue changes for runs of so many filters."""
+    return {"sums": config.glue_sums, "lead": packet_beats(filters)}
+
+
+def packets(plan: ConvPlan, part: Part | GatherPart, finish: Finish, compress: bool) -> np.ndarray:
+    """The FINISH packets of a part's runs: uint64 (E, packet_beats).  A filter that there is not gives zero points."""
     header = encode(
         FINISH_HEADER,
         kind=KIND_FINISH,
@@ -43,14 +49,15 @@ def packets(part: Part, finish: Finish, compress: bool) -> np.ndarray:
         high=finish.high & 0xFFFF,
     )
     used = part.filters >= 0
+    filters = part.filters // plan.outputs  # of the layer: several outputs may be pixels of one filter
     words = np.empty((len(part.filters), packet_beats(part.filters.shape[1])), np.uint64)
     words[:, 0] = header
     bias, multiplier = (
-        np.where(used, array[part.filters], 0).astype(np.int64) for array in (finish.bias, finish.multiplier)
+        np.where(used, array[filters], 0).astype(np.int64) for array in (finish.bias, finish.multiplier)
     )
     low = (bias & 0xFFFF_FFFF) << _FILTER["bias"].low | multiplier << _FILTER["multiplier"].low
     words[:, 1::2] = low.view(np.uint64)
-    words[:, 2::2] = np.where(used, finish.shift[part.filters], 1).astype(np.uint64) << np.uint64(_FILTER["shift"].low)
+    words[:, 2::2] = np.where(used, finish.shift[filters], 1).astype(np.uint64) << np.uint64(_FILTER["shift"].low)
     return words
 
 
