@@ -205,6 +205,16 @@ def test_clipping_changes_the_weights_that_are_computed():
     np.testing.assert_array_equal(run_plan(FunctionalEngine(TINY), plan, x)[0], convolve(x, plan.weights))
 
 
+def test_channels_in_slices():
+    """Depthwise filters need no channels but their own: those of the next ones arrive while the first ones compute."""
+    rng = np.random.default_rng(7)
+    x, w = maps(rng, (2, 200, 7, 9)), random_weights(rng, (200, 1, 5, 5), 0.3, 0.5)
+    config = Config("t", wgs=3, columns=256)
+    plan, engine, _ = run(config, x, w, groups=200, padding=(2, 2, 2, 2))
+    assert len(plan.parts) == 1 and len(plan.parts[0].slices) > 2 and len(engine.streams) == 1
+    check_stream(config, engine.streams[0])
+
+
 @pytest.mark.parametrize("limit", [600, 900, 1500])
 def test_a_layer_in_several_transfers(monkeypatch, limit):
     rng = np.random.default_rng(limit)

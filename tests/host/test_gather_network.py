@@ -73,8 +73,6 @@ def test_the_same_integers_on_both_engines(data, images):
 def test_what_the_engine_does_not_have_is_refused(data, images):
     with pytest.raises(InputError, match="'WZ'; accepted by the gather engine"):
         zeroskip.compile(data, "gather_tiny", images, mode="WZ")
-    with pytest.raises(InputError, match="glue with engine 'gather'; the glue exists for engine 'trident'"):
-        zeroskip.open_device("sim", "gather_tiny", glue=True)
 
 
 def test_budgets_count_the_engines_cycles(data, images):

@@ -6,11 +6,11 @@ import pytest
 from zeroskip.compiler.columns import choose_layout
 from zeroskip.errors import InputError
 from zeroskip.hardware.config import Config, get_config
-from zeroskip.runtime.tiling import Layout, View, choose_tile
+from zeroskip.runtime.tiling import Layout, View, choose_tile, pixel_beats
 
 
-def tile_of(config, view, layout, steps, act_format=0):
-    return choose_tile(config, view, layout, np.asarray(steps), act_format)
+def tile_of(config, view, layout, steps, act_format=0, **options):
+    return choose_tile(config, view, layout, np.asarray(steps), act_format, **options)
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -65,3 +65,30 @@ def test_a_pixel_that_does_not_fit():
     config = Config("t", columns=32, steps=64)
     with pytest.raises(InputError, match="needs 33 columns; accepted by this build: 32"):
         tile_of(config, View(1, 4, 4, (1, 1), (1, 1), (1, 1)), Layout(33, 33, 0, 1), [1])
+
+
+@pytest.mark.parametrize("sums", [2, 4, 8])
+def test_beats_of_a_pixel(sums):
+    """Filters in lockstep share beats, lanes apart do not."""
+    for wgs in range(1, 20):
+        assert pixel_beats(get_config("kang"), 8, wgs, sums) == len(range(0, 8 * wgs, sums))
+        assert pixel_beats(get_config("gather"), 1, wgs, sums) == len(range(0, wgs, sums))
+        assert pixel_beats(get_config("gather"), 8, wgs, sums) == 8 * len(range(0, wgs, sums))
+
+
+def test_sums_that_leave_faster_allow_other_tiles():
+    """64 runs of 3 steps: a pixel's sums leave in 8 cycles, 4, or 2, and then the steps decide."""
+    config, view = get_config("gather"), View(1, 28, 28, (3, 3), (1, 1), (1, 1))
+    cycles = [tile_of(config, view, Layout(1, 1, 0, 1), np.full(64, 3), sums=sums).cycles for sums in (2, 4, 8)]
+    assert cycles[0] > 1.8 * cycles[1] > 1.8 * 1.1 * cycles[2] and cycles[2] > 64 * 3 * 28 * 28 / 16
+    apart = tile_of(config, view, Layout(1, 1, 0, 1), np.full(8, 24), filters=8, sums=8)
+    assert apart.cycles == pytest.approx(cycles[2], rel=0.1)
+
+
+def test_slices_take_turns_in_the_memory():
+    """Half the channels at a time: larger tiles, and one half loads while the other computes."""
+    config, view = get_config("gather"), View(1, 7, 7, (5, 5), (1, 1), (1, 1))
+    whole = tile_of(config, view, Layout(32, 32, 0, 1), np.full(64, 12), filters=8)
+    sliced = tile_of(config, view, Layout(2, 2, 0, 1), np.full(64, 12), filters=8, slices=16)
+    assert sliced.double and sliced.height * sliced.width > whole.height * whole.width
+    assert sliced.cycles < 0.7 * whole.cycles

@@ -17,10 +17,11 @@ class Blocked:
         blocking: one of ``BLOCKINGS``.
         blocks: channel blocks of the layer.
         kernel, dilation: as the engine sees them.
-        filters: int32 (E, M), -1 where there is none.
+        filters: int32 (E, M), -1 where there is none; lanes apart: (E, LANES).
         place: int64 (E, B), the block of the layer that each of a filter group's B blocks is.
         needed: bool (E, B), channels of the filter group lie in it.
-        weights: (E, M, R, S, B, L) of the layer's type, over the filter group's B blocks.
+        weights: (E, M, R, S, B, L) of the layer's type, over the filter group's B blocks; lanes apart: M = 1, a
+            weight belongs to the filter of the lane whose bank it is in.
         present: bool (E, M, B, L), channels of the filter, not of others and not padding.
     """
 
@@ -33,6 +34,11 @@ class Blocked:
     needed: np.ndarray
     weights: np.ndarray
     present: np.ndarray
+
+    @property
+    def apart(self) -> bool:
+        """Gather: every lane computes a filter of its own."""
+        return self.filters.shape[1] > self.weights.shape[1]
 
 
 def block(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,9 +12,9 @@ from ..runtime.modes import checked_mode, skips
 from ..runtime.phases import phased_weights
 from ..runtime.program import BLOCKINGS, ConvPlan, activation_limit, view_of
 from ..runtime.tiling import View
-from . import gather_places, jobs, parts
+from . import gather_apart, gather_places, jobs, parts
 from .allocate import ALLOCATIONS
-from .blocks import Blocked, block
+from .blocks import block
 from .logquant import EXPONENT_MAX, is_log_quant
 from .schedule import NON_OUTLIER_MAX, NON_OUTLIER_MIN
 
@@ -79,22 +79,17 @@ def compile_conv(
     w = clipped(w, clip) if clip else w
     out_size = _out_size(w, stride, padding, dilation, input_shape or _TYPICAL_MAP)
     found = []
-    for blocking, phases, size in _blockings(config, w, stride, dilation, mode):
-        # Filters in lockstep are trident's; a zena job takes any filters that read the same blocks.
-        lockstep = config.filters if config.engine == "trident" else 1
+    for way in _ways(config, w, stride, dilation, groups, mode):
         seen, steps, (rows, columns) = w, stride, out_size
-        if phases > 1:
-            seen, steps = phased_weights(w, phases, stride[1]), (stride[0], 1)
-            columns = -(-columns * stride[1] // phases)
-        blocked = block(size, lockstep, seen, groups, dilation, blocking)
-        if blocked is not None:
-            view = view_of(blocking, 1, rows, columns, seen.shape[2:], steps, dilation)
-            for cycles, choice, placed in _options(config, blocked, view, groups, seen.shape[1], mode, density):
-                cycles *= _FOLD_COST if blocking == "folded" else 1
-                found.append((cycles, choice, blocked, placed, view, phases))
+        if way.phases > 1:
+            seen, steps = phased_weights(w, way.phases, stride[1]), (stride[0], 1)
+            columns = -(-columns * stride[1] // way.phases)
+        view = view_of(way.blocking, 1, rows, columns, seen.shape[2:], steps, dilation)
+        for option in _options(config, way, seen, view, groups, dilation, mode, density):
+            found.append((*option, view, way.phases))
     # Something always fits: single blocks of a pointwise layer.
     _, choice, blocked, placed, view, phases = min(found, key=lambda found: found[0])
-    if placed is not None:
+    if placed is not None and not blocked.apart:
         blocked = gather_places.arrange(blocked, placed, mode, config.acts)
     if config.scheduled:
         made = parts.make_parts(config, blocked, view, choice, mode)
@@ -108,44 +103,63 @@ def compile_conv(
     )  # fmt: skip
 
 
-def _blockings(config: Config, w: np.ndarray, stride: tuple[int, int], dilation: tuple[int, int], mode: str):
-    """Ways to lay out a layer: (blocking, phases, channels of a block).
+@dataclass(frozen=True)
+class _Way:
+    """How a layer may be laid out; phases, copies of every channel, and lanes apart are for packed layers on gather."""
 
-    On gather a block may have fewer channels than places, where each of them is to have copies.
-    """
+    blocking: str
+    phases: int = 1
+    copies: int = 1
+    apart: bool = False
+
+
+def _ways(config: Config, w: np.ndarray, stride: tuple[int, int], dilation: tuple[int, int], groups: int, mode: str):
     for blocking in BLOCKINGS:
-        if config.engine != "gather" or blocking != "packed" or mode != "combined":
-            yield blocking, 1, config.acts
+        if config.engine != "gather" or blocking != "packed":
+            yield _Way(blocking)
             continue
-        depthwise = w.shape[1] == 1 and dilation[1] == 1
-        for phases in PHASES if depthwise else PHASES[:1]:
+        combined, one_channel = mode == "combined", w.shape[1] == 1
+        for phases in PHASES if combined and one_channel and dilation[1] == 1 else PHASES[:1]:
             if phases == 1 or phases % stride[1] == 0:
-                for copies in gather_places.PACKED_COPIES:
+                for copies in gather_places.PACKED_COPIES if combined else (1,):
                     if phases * copies <= config.acts // 2:
-                        yield blocking, phases, config.acts // copies
+                        yield _Way(blocking, phases, copies)
+                    if groups > 1 and phases * copies <= 2 and (one_channel or copies == 1):  # the banks of a lane
+                        yield _Way(blocking, phases, copies, apart=True)
 
 
-def _options(config, blocked: Blocked, view: View, groups: int, channels: int, mode: str, density: float):
-    """Ways to compute a layer with one blocking: (modelled cycles, how it is cut, ``ConvPlan.placed``)."""
+def _options(config, way: _Way, w: np.ndarray, view: View, groups: int, dilation, mode: str, density: float):
+    """Ways to compute a layer laid out so: (modelled cycles, how it is cut, layer, ``ConvPlan.placed``)."""
+    if way.apart:
+        blocked, placed = gather_apart.lay_out(w, groups, config.acts, dilation, mode, way.copies > 1)
+        choice, cycles = parts.choose_pieces(config, gather_places.sample(blocked), view, mode, len(blocked.filters))
+        yield cycles, choice, blocked, placed
+        return
+    # Filters in lockstep are trident's; a zena job takes any filters that read the same blocks.
+    lockstep = config.filters if config.engine == "trident" else 1
+    # Where every channel is to have copies, a block has fewer channels than places.
+    blocked = block(config.acts // way.copies, lockstep, w, groups, dilation, way.blocking)
+    if blocked is None:
+        return
+    cost = _FOLD_COST if way.blocking == "folded" else 1
     if config.engine == "zena":
         choice, cycles = jobs.choose_passes(config, blocked, view, mode, density)
-        yield cycles, choice, None
+        yield cost * cycles, choice, blocked, None
     elif config.engine == "trident":
-        choice, cycles = parts.choose_pieces(config, blocked, view)
-        yield cycles, choice, None
+        choice, cycles = parts.choose_pieces(config, blocked, view, mode)
+        yield cost * cycles, choice, blocked, None
     else:
-        if blocked.blocking == "packed":
-            copies = config.acts // blocked.weights.shape[5]
-            ways = [gather_places.place_packed(blocked.blocks, config.acts, groups * channels, copies)]
+        if way.blocking == "packed":
+            places = [gather_places.place_packed(blocked.blocks, config.acts, groups * w.shape[1], way.copies)]
         else:
             load = gather_places.loads(blocked, groups)
             shares = gather_places.COPIES if mode == "combined" else (0.0,)
-            ways = [gather_places.place(load, config.acts, mode, share) for share in shares]
+            places = [gather_places.place(load, config.acts, mode, share) for share in shares]
         few = gather_places.sample(blocked)
-        for placed in ways:
+        for placed in places:
             arranged = gather_places.arrange(few, placed, mode, config.acts)
-            choice, cycles = parts.choose_pieces(config, arranged, view, len(blocked.filters))
-            yield cycles, choice, placed
+            choice, cycles = parts.choose_pieces(config, arranged, view, mode, len(blocked.filters))
+            yield cost * cycles, choice, blocked, placed
 
 
 def clipped(w: np.ndarray, threshold: int) -> np.ndarray:

@@ -54,9 +54,15 @@ class GatherSchedule:
 
 
 def schedule(
-    weights: np.ndarray, columns: np.ndarray, present: np.ndarray, config: Config, mode: str, close: bool = True
+    weights: np.ndarray,
+    columns: np.ndarray,
+    present: np.ndarray,
+    config: Config,
+    mode: str,
+    close: bool = True,
+    apart: bool = False,
 ) -> GatherSchedule:
-    """Schedule E filters.
+    """Schedule E filters, or with ``apart`` E runs of LANES filters, each with all its weights in its lane's own banks.
 
     Args:
         weights: int8 (E, T, 2 * LANES), T >= 1 columns in natural order.
@@ -65,6 +71,7 @@ def schedule(
         mode: one of ``MODES``.
         close: keep the columns of a step within :func:`~.gather_near.near_reach`, even if that takes more steps; not
             in mode dense.
+        apart: no lane helps another: its products belong to a filter of its own.
 
     Raises:
         InputError: an unknown mode.
@@ -81,30 +88,31 @@ def schedule(
     while at < len(weights):
         room = max(1, int(most[at : at + 4096].max()))
         end = min(len(weights), at + max(1, min(4096, _CHUNK // room)))
-        found.append(_chunk(weights[at:end], ids[at:end], todo[at:end], room, kind, reach))
+        found.append(_chunk(weights[at:end], ids[at:end], todo[at:end], room, kind, reach, apart))
         at = end
     return GatherSchedule(*(np.concatenate(arrays) for arrays in zip(*found, strict=True)))
 
 
-def _chunk(weights, ids, todo, room, kind, reach) -> tuple[np.ndarray, ...]:
+def _chunk(weights, ids, todo, room, kind, reach, apart) -> tuple[np.ndarray, ...]:
     filters, _, banks = weights.shape
     steps = np.zeros(filters, np.int32)
     # Far more room than is used; what is not written to takes no memory.
     slots = np.empty((filters, room, banks), np.int16)
     weight = np.empty((filters, room, banks // 2), np.uint8)
     route = np.empty_like(weight)
-    _schedule(np.ascontiguousarray(weights), ids, np.ascontiguousarray(todo), kind, reach, steps, slots, weight, route)
+    weights, todo = np.ascontiguousarray(weights), np.ascontiguousarray(todo)
+    _schedule(weights, ids, todo, kind, reach, apart, steps, slots, weight, route)
     kept = np.arange(room) < steps[:, None]
     return steps, slots[kept], weight[kept], route[kept]
 
 
 @njit(cache=True, parallel=True)
-def _schedule(weights, ids, todo, kind, reach, steps, slots, weight, route):
+def _schedule(weights, ids, todo, kind, reach, apart, steps, slots, weight, route):
     for e in prange(weights.shape[0]):
         if kind == 0:
             steps[e] = _dense(weights[e], ids[e], todo[e], slots[e], weight[e], route[e])
         else:
-            steps[e] = _sparse(weights[e], ids[e], todo[e], kind == 2, reach, slots[e], weight[e], route[e])
+            steps[e] = _sparse(weights[e], ids[e], todo[e], kind == 2, reach, apart, slots[e], weight[e], route[e])
 
 
 @njit(cache=True, nogil=True)
@@ -163,7 +171,7 @@ def _queues(weights, todo, queue, left):
 
 
 @njit(cache=True, nogil=True)
-def _sparse(weights, ids, todo, combine, reach, slots, weight, route):
+def _sparse(weights, ids, todo, combine, reach, apart, slots, weight, route):
     length, banks = weights.shape
     lanes = banks // 2
     queue = np.empty((2, banks, length), np.int16)
@@ -176,7 +184,7 @@ def _sparse(weights, ids, todo, combine, reach, slots, weight, route):
     chosen = np.empty(lanes, np.int64)
     step = 0
     while _worths(ids, queue, left, head, combine, reach, worth):
-        _operations(worth, combine, value, doing)
+        _operations(worth, combine, apart, value, doing)
         _around(value, doing, chosen)
         _idle(slots[step], weight[step], route[step])
         for lane in range(lanes):
@@ -235,7 +243,7 @@ def _worths(ids, queue, left, head, combine, reach, worth):
 
 
 @njit(cache=True, nogil=True)
-def _operations(worth, combine, value, doing):
+def _operations(worth, combine, apart, value, doing):
     """Each lane's best operation for (own banks read, next lane's banks that lane reads itself), and its value."""
     lanes, banks = value.shape[0], worth.shape[1]
     for lane in range(lanes):
@@ -243,7 +251,7 @@ def _operations(worth, combine, value, doing):
         for taken in range(4):
             partner, gain = 0, 0.0
             for bit in range(2):
-                if not taken >> bit & 1 and worth[0, following + bit] > gain:
+                if not apart and not taken >> bit & 1 and worth[0, following + bit] > gain:
                     partner, gain = 1 << bit, worth[0, following + bit]
             value[lane, 0, taken], doing[lane, 0, taken] = gain, partner
             if not combine:

@@ -89,7 +89,7 @@ def _run(device, plan: ConvPlan, x: np.ndarray, act_format: int, zero_point: int
     if plan.config.engine == "zena":  # its activations are always 16 bits, without zero point
         x = x if x.dtype == np.int16 else np.subtract(x, zero_point, dtype=np.int16)
         act_format, zero_point = FORMAT_S16, 0
-    share = _share(plan, x.shape, act_format)
+    share = _share(plan, x.shape, act_format, finish is not None)
     for first in range(0, len(x), share):
         some = x[first : first + share]
         image = column_image(plan, some, act_format, zero_point)
@@ -143,11 +143,12 @@ def layer_format(x: np.ndarray, quant: Quant) -> int:
     return activation_format(min(int(x.min()) - zero, 0), max(int(x.max()) - zero, 0))[0]
 
 
-def bounds(plan: ConvPlan, x: np.ndarray, quant: Quant) -> dict[str, float]:
+def bounds(plan: ConvPlan, x: np.ndarray, quant: Quant, finish: bool = False) -> dict[str, float]:
     """Cycles of perfect hardware for a batch.
 
     Args:
         x: q (N, C, H, W) of type ``quant.dtype``, as :func:`run_layer` takes it.
+        finish: as :func:`expected`.
 
     Returns:
         ``ideal_cycles``: as :func:`expected`; zena: the intersection bound, products of non-zero weights and
@@ -159,11 +160,16 @@ def bounds(plan: ConvPlan, x: np.ndarray, quant: Quant) -> dict[str, float]:
             "ideal_cycles": intersections(plan, x != quant.zero_point) / pes,
             "dense_cycles": multiplications(plan, len(x), *x.shape[2:]) / pes,
         }
-    return expected(plan, len(x), *x.shape[2:], layer_format(x, quant))
+    return expected(plan, len(x), *x.shape[2:], layer_format(x, quant), finish)
 
 
-def expected(plan: ConvPlan, images: int, height: int, width: int, act_format: int = FORMAT_U8) -> dict[str, float]:
+def expected(
+    plan: ConvPlan, images: int, height: int, width: int, act_format: int = FORMAT_U8, finish: bool = False
+) -> dict[str, float]:
     """What a batch of maps takes on trident or gather, without running it.
+
+    Args:
+        finish: the device's glue finishes the sums: tiles are chosen for that.
 
     Returns:
         ``step_cycles``: steps times pixels without activation skip; ``dense_cycles``: the same for the dense
@@ -171,11 +177,11 @@ def expected(plan: ConvPlan, images: int, height: int, width: int, act_format: i
     """
     found = {"step_cycles": 0.0, "dense_cycles": 0.0, "ideal_cycles": 0.0}
     shape = (images, plan.weights.shape[1] * plan.groups, height, width)
-    share = _share(plan, shape, act_format)
+    share = _share(plan, shape, act_format, finish)
     for first in range(0, images, share):
         view = plan.view(min(share, images - first), height, width)
         for part in plan.parts:
-            tile = stream.tile_of(plan, part, view, act_format)
+            tile = stream.tile_of(plan, part, view, act_format, finish)
             pixel_groups = tile.groups * tile.height * tile.width
             found["step_cycles"] += float(part.steps.sum()) * pixel_groups
             found["dense_cycles"] += float(part.dense.sum()) * pixel_groups
@@ -193,7 +199,7 @@ def programs(plan: ConvPlan, shape: tuple[int, ...], act_format: int, finish: bo
         blocks = sum(blocks_of(plan))
         engine = STREAMS[plan.config.engine]
         options = {"finish": True} if finish else {}
-        tiles = [engine.tile_of(plan, part, view, act_format) for part in plan.parts]
+        tiles = [engine.tile_of(plan, part, view, act_format, **options) for part in plan.parts]
         built = tuple(
             engine.build(plan, part, view, tile, pixels, (count, blocks), act_format, **options)
             for part, tile in zip(plan.parts, tiles, strict=True)
@@ -204,14 +210,14 @@ def programs(plan: ConvPlan, shape: tuple[int, ...], act_format: int, finish: bo
     return plan._programs[key]
 
 
-def _share(plan: ConvPlan, shape: tuple[int, ...], act_format: int) -> int:
+def _share(plan: ConvPlan, shape: tuple[int, ...], act_format: int, finish: bool) -> int:
     """Images to run at a time."""
     images, _, height, width = shape
-    engine = STREAMS[plan.config.engine]
+    engine, options = STREAMS[plan.config.engine], {"finish": True} if finish else {}
 
     def largest(count: int) -> int:
         view = plan.view(count, height, width)
-        tiles = (engine.tile_of(plan, part, view, act_format) for part in plan.parts)
+        tiles = (engine.tile_of(plan, part, view, act_format, **options) for part in plan.parts)
         return max(engine.stream_beats(plan, p, t, act_format) for p, t in zip(plan.parts, tiles, strict=True))
 
     while images > 1 and largest(images) > _PROGRAM_BEATS:

@@ -12,6 +12,7 @@ from ..errors import ConfigError, DeviceError, DeviceTimeout, InputError
 from ..hardware.config import Config
 from ..hardware.packets import decode
 from ..hardware.registers import BY_NAME, COUNTER_MAX, COUNTER_NAMES, ERRORS, config_words
+from .axi_dma import AxiDma
 from .counters import Counters
 from .pynq_import import import_pynq, pynq_errors, quiet, reason
 
@@ -21,18 +22,6 @@ _ENGINE_VLNVS = ("zeroskip:zeroskip:zeroskip_core", "xilinx.com:module_ref:zeros
 """As devices/hwh.py names it, and as Vivado does where the engine is a module reference."""
 _DMA_VLNVS = ("xilinx.com:ip:axi_dma",)
 _GLUE = ("act_expand", "act_finish")
-
-# AXI DMA, direct register mode (PG021).
-_MM2S, _S2MM = 0x00, 0x30
-_DMACR, _DMASR, _LENGTH = 0x00, 0x04, 0x28
-_RUN, _RESET = 1 << 0, 1 << 2
-_HALTED, _IDLE = 1 << 0, 1 << 1
-_DMA_ERRORS = {
-    4: "DMAIntErr: wrong length or alignment, or more data than the transfer asked for",
-    5: "DMASlvErr: memory answered with an error",
-    6: "DMADecErr: no memory at the address",
-}
-_ERROR_BITS = sum(1 << bit for bit in _DMA_ERRORS)
 
 _PROGRESS = ("BEATS_IN", "BEATS_OUT", "BUSY", "DEAD_STEPS")
 """Registers of which at least one changes as long as the engine gets on."""
@@ -81,7 +70,7 @@ class Accelerator:
         with quiet():
             self.overlay = pynq.Overlay(bitstream, device=device)
             self._engine = self._ip(_ENGINE_VLNVS)
-            self._dma = self._ip(_DMA_VLNVS)
+            self._dma = AxiDma(self._ip(_DMA_VLNVS))
         self._target = self.overlay.device
         self._remote = self._target.has_capability("REMOTE")
         self._buffers: dict[str, Any] = {}
@@ -179,7 +168,7 @@ class Accelerator:
     @property
     def max_beats(self) -> int:
         """Largest number of 64-bit words one transfer can move in either direction."""
-        return self._dma.buffer_max_size // BEAT_BYTES
+        return self._dma.max_bytes // BEAT_BYTES
 
     def execute(self, words: np.ndarray, out_beats: int, *, most: bool = False) -> tuple[np.ndarray, Counters]:
         """Send a packet stream and receive its sums.
@@ -215,10 +204,9 @@ class Accelerator:
         source[:] = words
         try:
             self._control("clear")
-            self._dma.recvchannel.transfer(target)
-            self._dma.sendchannel.transfer(source)
+            self._dma.transfer(source, target)
             self._wait()
-            moved = self._dma.mmio.read(_S2MM + _LENGTH)
+            moved = self._dma.received
             if moved != target.nbytes and not (most and 0 < moved < target.nbytes):
                 raise DeviceError(f"{moved} bytes of sums came, {target.nbytes} were expected; {self._state()}")
             counters = self._counters()
@@ -234,10 +222,10 @@ class Accelerator:
         """Wait until both channels are idle, as long as there is progress."""
         progress, deadline, polls = None, time.monotonic() + self.timeout, 0
         while True:
-            status = [self._dma.mmio.read(channel + _DMASR) for channel in (_S2MM, _MM2S)]
-            if any(value & _ERROR_BITS for value in status):
+            dma = self._dma.poll()
+            if dma == "failed":
                 raise DeviceError(f"DMA error; {self._state()}")
-            if all(value & _IDLE for value in status):
+            if dma == "idle":
                 return
             polls += 1
             if polls > _SPINS:
@@ -259,23 +247,17 @@ class Accelerator:
     # -- when something went wrong ---------------------------------------------------------------
     def _state(self) -> str:
         """DMA and engine as one line for an error message."""
-        parts = []
-        for name, channel in (("MM2S", _MM2S), ("S2MM", _S2MM)):
-            status = self._dma.mmio.read(channel + _DMASR)
-            words = ["halted" if status & _HALTED else "idle" if status & _IDLE else "busy"]
-            words += [text for bit, text in _DMA_ERRORS.items() if status >> bit & 1]
-            length = self._dma.mmio.read(channel + _LENGTH)
-            done = f", {length} bytes received" if channel == _S2MM else f", {length} bytes asked for"
-            parts.append(f"DMA {name} {', '.join(words)} (DMASR 0x{status:08X}{done})")
+        return f"{self._dma.state()}; {self._engine_state()}"
+
+    def _engine_state(self) -> str:
         status = self._read("STATUS")
         fields = decode(BY_NAME["STATUS"].fields, status)
         error = fields.pop("error")
         shown = ", ".join(f"{name} {value}" for name, value in fields.items())
-        parts.append(
+        return (
             f"engine error {error} ({ERRORS.get(error, 'unknown')}), {shown} (STATUS 0x{status:08X}), "
             f"beats in {self._read('BEATS_IN')}, out {self._read('BEATS_OUT')}"
         )
-        return "; ".join(parts)
 
     def _recover(self) -> None:
         """Reset after a failure; the failure itself is what the caller should see, whatever the reset meets."""
@@ -288,30 +270,17 @@ class Accelerator:
         Raises:
             DeviceTimeout: the DMA does not come out of its reset.
         """
-        mmio = self._dma.mmio
         # The DMA first, so that no word of the old stream follows the engine's reset.  Its reset is also the glue's,
         # into which words may come until the DMA has stopped, and sums until the engine is reset.
-        for _ in range(2 if self.glue else 1):
-            self._reset_dma()
-        self._control("reset")
-        if self.glue:
-            self._reset_dma()
-        for channel, base in ((self._dma.sendchannel, _MM2S), (self._dma.recvchannel, _S2MM)):
-            mmio.write(base + _DMACR, _RUN)
-            self._until(lambda base=base: not mmio.read(base + _DMASR) & _HALTED, "start")
-            channel.start()
-
-    def _reset_dma(self) -> None:
-        mmio = self._dma.mmio
-        mmio.write(_MM2S + _DMACR, _RESET)
-        self._until(lambda: not (mmio.read(_MM2S + _DMACR) | mmio.read(_S2MM + _DMACR)) & _RESET, "leave its reset")
-
-    def _until(self, condition: Any, what: str) -> None:
-        deadline = time.monotonic() + self.timeout
-        while not condition():
-            if time.monotonic() > deadline:
-                raise DeviceTimeout(f"the DMA did not {what} within {self.timeout:g} s; {self._state()}")
-            time.sleep(0.0001)
+        try:
+            for _ in range(2 if self.glue else 1):
+                self._dma.reset(self.timeout)
+            self._control("reset")
+            if self.glue:
+                self._dma.reset(self.timeout)
+            self._dma.start(self.timeout)
+        except DeviceTimeout as error:
+            raise DeviceTimeout(f"{error}; {self._engine_state()}") from None
 
     # -- end -------------------------------------------------------------------------------------
     def close(self) -> None:

@@ -73,7 +73,7 @@ class Model:
             ConfigError: a device of another configuration.
             DeviceError: the device reports an error or does not answer.
         """
-        images = self._check_images(images)
+        images = self.check_images(images)
         self.check_config(dev.config)
         recorder = Recorder(self.layers, dev, -(-len(images) // self._chunk), progress)
         integers = self._forward(images, recorder.convolve)
@@ -91,9 +91,14 @@ class Model:
             plan, signed = node.plan, np.subtract(x, quant.zero_point, dtype=np.int16)
             return finish(conv2d(signed, plan.weights, plan.stride, plan.padding, plan.dilation, plan.groups))
 
-        return self._forward(self._check_images(images), convolve)
+        return self._forward(self.check_images(images), convolve)
 
-    def _check_images(self, images) -> np.ndarray:
+    def check_images(self, images) -> np.ndarray:
+        """The images as an array, if :meth:`run` accepts them.
+
+        Raises:
+            InputError: images of a wrong shape or type, or not finite.
+        """
         images = np.asarray(images)
         wanted = f"(N, {', '.join(map(str, self.input_shape))})"
         if images.dtype.kind != "f":

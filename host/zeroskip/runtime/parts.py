@@ -1,7 +1,9 @@
 """Parts of a plan for the engines that replay schedule steps: trident and gather.
 
 A part is the schedules of some filter groups over some channel blocks.  Its column offsets are not filled in: they
-follow from a tile's pitch, which is chosen when a program is built for maps of one size (:mod:`.records`).
+follow from a tile's pitch, which is chosen when a program is built for maps of one size (:mod:`.records`).  Where
+filters have channels of their own, a part may be cut into slices: the columns of one are sent while the runs of the one
+before compute, as those of the next tile are.
 """
 
 from __future__ import annotations
@@ -26,17 +28,21 @@ class ScheduledPart:
 
     Attributes:
         block0: the first channel block, of the layer's.
-        layout: where the part's columns lie in memory; says how many channel blocks it has.
-        filters: int32 (E, M), filters in lockstep, -1 where there is none.
+        layout: where the columns of a slice lie in memory; says how many channel blocks it has.
+        slices: runs of each slice.
+        filters: int32 (E, M), filters in lockstep, -1 where there is none; gather: M = 1, or LANES in a part of apart
+            runs, the filter of every lane.
         steps: int32 (E,), steps of each run.
         dense: int32 (E,), steps of the dense schedule.
-        ideal: float64 (E,), steps of the ideal bound: (non-outliers / 2 + outliers) / (LANES * FILTERS).
-        slots: (S, Config.refs), column (r * S + s) * blocks + block that each window slot (trident) or bank (gather)
-            reads, -1: none.
+        ideal: float64 (E,), steps of the ideal bound: (non-outliers / 2 + outliers) / (LANES * FILTERS), over all
+            filters of a run.
+        slots: (S, Config.refs), column (r * S + s) * blocks + block, of its slice, that each window slot (trident) or
+            bank (gather) reads, -1: none.
     """
 
     block0: int
     layout: Layout
+    slices: tuple[int, ...]
     filters: np.ndarray
     steps: np.ndarray
     dense: np.ndarray
@@ -55,10 +61,17 @@ class ScheduledPart:
         """int32 (E * M,), the filter of every sum of a pixel, -1 where there is none."""
         return self.filters.ravel()
 
+    @property
+    def apart(self) -> bool:
+        """Every lane computes a filter of its own."""
+        return False
+
     def check(self, plan: ConvPlan, need: Callable) -> None:
         """Call ``need(condition, what)`` for everything that a well-formed stream depends on."""
         config, runs, steps = plan.config, len(self.steps), int(self.steps.sum())
-        need(self.filters.shape == (runs, config.filters), f"filters of shape {self.filters.shape}")
+        at_once = config.lanes if self.apart else config.filters
+        need(self.filters.shape == (runs, at_once), f"filters of shape {self.filters.shape}")
+        need(min(self.slices, default=0) > 0 and sum(self.slices) == runs, "slices with other runs than there are")
         need(runs and self.steps.min() >= 1 and self.steps.max() <= config.steps, "steps of a run")
         need(self.dense.shape == self.ideal.shape == (runs,), "dense or ideal of a wrong length")
         need(self.slots.shape == (steps, config.refs), f"slots of shape {self.slots.shape}")
@@ -105,6 +118,10 @@ class GatherPart(ScheduledPart):
         **ScheduledPart.ARRAYS, "slots": (np.int16, 2), "near": (np.int32, 1), "lanes": (np.int16, 2)
     }  # fmt: skip
 
+    @property
+    def apart(self) -> bool:
+        return self.filters.shape[1] > 1
+
     def beats(self, config: Config, pitch: int) -> np.ndarray:
         """Beats of each run's steps on the stream: int64 (E,)."""
         return self.steps.astype(np.int64) * np.where(self.near >= pitch, config.near_beats, config.step_beats)
@@ -115,13 +132,30 @@ class GatherPart(ScheduledPart):
         need(self.near.shape == self.steps.shape, "near of a wrong length")
         need(self.lanes.shape == (len(self.slots), config.lanes), f"lanes of shape {self.lanes.shape}")
         need(self.lanes.min() >= 0 and self.lanes.max() >> 8 < len(ROUTES), "a route that is none")
-        read = np.zeros((len(self.slots), config.refs + 2), np.int8)  # the last two are the first lane's
+        step, lane, bank = self._reads(config.refs)
+        read = np.zeros((len(self.slots), config.refs), np.int8)
+        np.add.at(read, (step, bank), 1)
+        need(read.max() <= 1, "two lanes of a step read one bank")
+        need((read == (self.slots >= 0)).all(), "a step reads other banks than it has columns for")
+        if self.apart:
+            need(plan.placed is not None and plan.blocking == "packed", "lanes apart, channels in blocks of a group")
+            slice_ = np.repeat(np.repeat(np.arange(len(self.slices)), self.slices), self.steps)
+            block = self.block0 + slice_[step] * self.layout.blocks + self.slots[step, bank] % self.layout.blocks
+            need((block + 1).max(initial=0) * config.acts <= plan.placed.shape[1], "a slot refers to no channel")
+            channel = plan.placed[0, block * config.acts + bank]
+            filter_ = np.repeat(self.filters, self.steps, axis=0)[step, lane]
+            mine = (filter_ >= 0) & plan.reads(filter_, channel)
+            need(mine.all(), "a lane has weights for channels that its filter does not have")
+
+    def _reads(self, banks: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Step, lane and bank of every weight that is not zero."""
+        found = []
         for route, (one, two) in enumerate(ROUTES):
             step, lane = np.nonzero(self.lanes >> 8 == route)
             byte = self.lanes[step, lane] & 255
-            np.add.at(read, (step, 2 * lane + one), (byte if two is None else byte & 15) != 0)
+            first = (byte if two is None else byte & 15) != 0
+            found.append((step[first], lane[first], 2 * lane[first] + one))
             if two is not None:
-                np.add.at(read, (step, 2 * lane + two), byte >> 4 != 0)
-        read[:, :2] += read[:, -2:]
-        need(read.max() <= 1, "two lanes of a step read one bank")
-        need((read[:, :-2] == (self.slots >= 0)).all(), "a step reads other banks than it has columns for")
+                second = byte >> 4 != 0
+                found.append((step[second], lane[second], (2 * lane[second] + two) % banks))
+        return tuple(np.concatenate(each) for each in zip(*found, strict=True))

@@ -80,6 +80,11 @@ class ConvPlan:
         """Filters that the engine computes for one of the layer's: pixels of a row that it computes together."""
         return max(self.phases // self.stride[1], 1)
 
+    def reads(self, filters: np.ndarray, channels: np.ndarray) -> np.ndarray:
+        """bool, packed: whether filters and channels, as the engine sees them, are of one group."""
+        count = len(self.weights) // self.groups * self.outputs
+        return (channels >= 0) & (channels // (self.weights.shape[1] * self.phases) == filters // count)
+
     @property
     def steps(self) -> int:
         """Steps of all schedules together, per pixel; zena: the cycles its jobs are expected to take."""
@@ -138,7 +143,11 @@ class ConvPlan:
             "activation_skip": self.activation_skip,
             "blocking": self.blocking,
             "phases": self.phases,
-            "parts": [{"block0": part.block0, "layout": list(part.layout)} for part in self.parts],
+            "parts": [
+                {"block0": part.block0, "layout": list(part.layout)}
+                | ({"slices": list(part.slices)} if self.config.scheduled else {})
+                for part in self.parts
+            ],
         }
         arrays = {"weights": self.weights} | ({} if self.placed is None else {"placed": self.placed})
         for index, part in enumerate(self.parts):
@@ -157,6 +166,8 @@ class ConvPlan:
             kind, parts = PARTS[config.engine], []
             for index, scalars in enumerate(meta["parts"]):
                 found = {key: arrays[f"part{index}.{key}"] for key in kind.ARRAYS}
+                if config.scheduled:
+                    found["slices"] = tuple(map(int, scalars["slices"]))
                 parts.append(kind(int(scalars["block0"]), Layout(*map(int, scalars["layout"])), **found))
             plan = cls(
                 str(meta["name"]),
@@ -206,6 +217,8 @@ class ConvPlan:
             part.check(self, need)
             layout = part.layout
             need(layout.step >= layout.blocks > 0 <= part.block0, "column layout")
+            last = part.block0 + ((len(part.slices) - 1) * layout.blocks if self.config.scheduled else 0)
+            need(last < sum(blocks_of(self)), "a slice of channels that there are not")
             need(layout.period > layout.residue >= 0, "column layout")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import DeviceError
 from ..hardware.config import Config
-from . import conv
+from . import conv, glue
 from .counters import Counters
 from .hostops import Finish, Quant
 from .nodes import Node
@@ -100,7 +100,7 @@ class Recorder:
         if entry is None:
             entry = self.entries[node.output] = {"x": x.shape[1:], "y": y.shape[1:], "counters": Counters.zero()}
             entry |= dict.fromkeys(("macs", "elements", "zeros", "ideal", "dense"), 0)
-        bounds = conv.bounds(node.plan, x, quant)
+        bounds = conv.bounds(node.plan, x, quant, glue.usable(self.dev, node.plan))
         entry["counters"] += counters
         entry["macs"] += y.size * node.plan.weights[0].size
         entry["elements"] += x.size

@@ -43,16 +43,18 @@ def _shares(config: Config, transfer: Transfer) -> tuple[tuple[int, int], tuple[
 def runs_of(config: Config, program: Program, transfer: Transfer) -> list[tuple[int, int]]:
     """(runs, sums of each) in the order of the stream."""
     runs, pixels = transfer.runs[1] - transfer.runs[0], program.tile.height * program.tile.width
-    return [(count * runs, pixels * wgs * config.filters) for count, wgs in _shares(config, transfer)]
+    return [(count * runs, pixels * wgs * program.part.filters.shape[1]) for count, wgs in _shares(config, transfer)]
 
 
 def _sums(config: Config, program: Program, out: np.ndarray, runs: list[tuple[int, int]]) -> list[np.ndarray]:
     """The sums of a transfer, for every entry of ``runs`` int32 (runs, sums of each)."""
-    pixels, found, at = program.tile.height * program.tile.width, [], 0
+    # What begins on a beat of its own: a pixel, or where lanes are apart each lane of one.
+    parts = program.tile.height * program.tile.width * (program.part.filters.shape[1] if program.part.apart else 1)
+    found, at = [], 0
     for count, values in runs:
-        each = values // pixels
-        size = count * pixels * -(-each // 2)
-        sums = out[at : at + size].view(np.int32).reshape(count * pixels, 2 * -(-each // 2))[:, :each]
+        each = values // parts
+        size = count * parts * -(-each // 2)
+        sums = out[at : at + size].view(np.int32).reshape(count * parts, 2 * -(-each // 2))[:, :each]
         found.append(sums.reshape(count, values))
         at += size
     return found
@@ -60,9 +62,13 @@ def _sums(config: Config, program: Program, out: np.ndarray, runs: list[tuple[in
 
 def _rectangles(config: Config, program: Program, transfer: Transfer, found: list[np.ndarray]) -> np.ndarray:
     """A transfer's sums or results by rectangle: (rectangles, runs, M, height, width)."""
-    tile, filters, runs = program.tile, config.filters, transfer.runs[1] - transfer.runs[0]
+    tile, runs = program.tile, transfer.runs[1] - transfer.runs[0]
+    filters, apart = program.part.filters.shape[1], program.part.apart
     shaped = []
     for (count, wgs), values in zip(_shares(config, transfer), found, strict=True):
-        values = values.reshape(count, runs, tile.height, tile.width, wgs, filters).transpose(0, 4, 1, 5, 2, 3)
+        # A pixel's sums: lane after lane of all work groups, or work group after work group of all filters.
+        order = (filters, wgs) if apart else (wgs, filters)
+        values = values.reshape(count, runs, tile.height, tile.width, *order)
+        values = values.transpose((0, 5, 1, 4, 2, 3) if apart else (0, 4, 1, 5, 2, 3))
         shaped.append(values.reshape(count * wgs, runs, filters, tile.height, tile.width))
     return np.concatenate(shaped)

@@ -9,6 +9,7 @@ trying them all against a model of the cycles.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -123,6 +124,7 @@ class Candidates:
         return self.height * self.width
 
 
+@lru_cache(maxsize=64)  # asked for once with the glue, once without
 def candidates(config: Config, view: View, layout: Layout) -> Candidates:
     """All tile sizes worth trying for a layer."""
     height = _sizes(view.out_height)[:, None]
@@ -167,8 +169,29 @@ def best_tile(
     )  # fmt: skip
 
 
+def pixel_beats(config: Config, filters: int, wgs, sums: int = 2):
+    """Beats in which a pixel's sums leave the engine.
+
+    Args:
+        config: the build.
+        filters: of a run: FILTERS in lockstep (trident), 1 or LANES (gather): lanes apart begin on a beat each.
+        wgs: work groups in use (int or integer array).
+        sums: sums of a beat.
+    """
+    return filters * -(-wgs // sums) if config.engine == "gather" else -(-wgs * filters // sums)
+
+
 def choose_tile(
-    config: Config, view: View, layout: Layout, steps: np.ndarray, act_format: int, near: np.ndarray | None = None
+    config: Config,
+    view: View,
+    layout: Layout,
+    steps: np.ndarray,
+    act_format: int,
+    near: np.ndarray | None = None,
+    filters: int = 1,
+    slices: int = 1,
+    sums: int = 2,
+    lead: int = 0,
 ) -> Tile:
     """The tile size with the fewest modelled cycles of an engine that replays schedule steps.
 
@@ -178,21 +201,25 @@ def choose_tile(
         steps: int or float (E,), steps of each run.
         act_format: 0 for bytes, 1 for 16-bit activations.
         near: gather: int (E,), the largest pitch with which a run has the near format; None: none has.
+        filters: of a run.
+        slices: of channels, that take turns in the column memory with their share of the runs; ``layout`` is of one.
+        sums: sums that leave per cycle.
+        lead: beats of the FINISH packet before each run.
 
     Raises:
         InputError: not even one output pixel fits.
     """
     found = candidates(config, view, layout)
     groups, wgs, pixels = found.groups, found.wgs, found.pixels
-    drain = -(-wgs * config.filters // 2)
+    drain = pixel_beats(config, filters, wgs, sums) * RATE
     runs = len(steps)
     steps = np.asarray(steps, np.float64)
     # Either the steps of a pixel take longer than its sums leave, or the other way round, run by run.
     ascending = np.sort(steps)
-    below = np.searchsorted(ascending, drain * RATE)
+    below = np.searchsorted(ascending, drain)
     total = np.concatenate([[0.0], np.cumsum(ascending)])
-    compute = pixels * (total[-1] - total[below] + below * drain * RATE)
-    beats = steps.sum() * config.step_beats + 2 * runs
+    compute = pixels * (total[-1] - total[below] + below * drain)
+    beats = steps.sum() * config.step_beats + (2 + lead) * runs
     if near is not None:
         order = np.argsort(near, kind="stable")
         shorter = np.append(np.cumsum(steps[order][::-1])[::-1], 0)  # steps of the runs from here on
@@ -200,11 +227,12 @@ def choose_tile(
         beats = beats - shorter[far] * (config.step_beats - config.near_beats)
     schedules = beats * RATE
     load = found.size * wgs * config.column_beats(act_format) * RATE
-    overlapped = load + np.maximum(compute, schedules + load) * (groups - 1) + np.maximum(compute, schedules)
-    alternating = (load + np.maximum(compute, schedules)) * groups
+    compute, schedules, turns = compute / slices, schedules / slices, groups * slices
+    overlapped = load + np.maximum(compute, schedules + load) * (turns - 1) + np.maximum(compute, schedules)
+    alternating = (load + np.maximum(compute, schedules)) * turns
     cycles = np.where(found.double, overlapped, alternating)
-    legal = pixels * drain * 8 <= DMA_LIMIT
-    return best_tile(config, layout, found, legal, cycles, (schedules + load) * groups)
+    legal = pixels * pixel_beats(config, filters, wgs) * 8 <= DMA_LIMIT
+    return best_tile(config, layout, found, legal, cycles, (schedules + load) * turns)
 
 
 def _sizes(length: int) -> np.ndarray:

@@ -120,6 +120,17 @@ def load(path) -> Model:
         raise FileFormatError(f"{path}: {error}") from error
 
 
+def is_zsk(path) -> bool:
+    """Whether a file is meant to be a ``.zsk`` file: by its name, or else by its first bytes."""
+    if Path(path).suffix == ".zsk":
+        return True
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
+
+
 def loads(data: bytes) -> Model:
     """A model from the bytes of a file; see :func:`load`."""
     manifest, body = _open(data)
@@ -131,11 +142,11 @@ def loads(data: bytes) -> Model:
 
 def _open(data: bytes) -> tuple[dict, memoryview]:
     """Check header and checksum; the manifest, and the bytes after it."""
+    again = "compile the network again"
     if len(data) < _START or data[: len(MAGIC)] != MAGIC:
         short = MAGIC.startswith(data[: len(MAGIC)]) and data
-        raise FileFormatError("truncated: shorter than its header" if short else "not a .zsk file")
+        raise FileFormatError(f"truncated: shorter than its header: {again}" if short else f"not a .zsk file: {again}")
     _, version, hardware, text_length, length = _HEADER.unpack_from(data)
-    again = "compile the network again"
     if version != VERSION:
         raise FileFormatError(f"format version {version}; this release reads version {VERSION}: {again}")
     if hardware != FORMAT_VERSION:
