@@ -41,9 +41,9 @@ def conv2d(
         stride, dilation: (rows, columns).
         padding: (top, left, bottom, right), with zeros.
         groups: divides C and K.
-        mode: what is skipped: "dense", "zero_skip" or "combined" on trident, "dense", "WZ", "AZ", "WAZ" or "WAZ+KA"
-            on zena; default: the last, the fastest.
-        activation_skip: trident: drop steps that only meet zero activations.
+        mode: what is skipped: "dense", "zero_skip" or "combined" on trident and gather, "dense", "WZ", "AZ", "WAZ"
+            or "WAZ+KA" on zena; default: the last, the fastest.
+        activation_skip: trident and gather: drop steps that only meet zero activations.
 
     Returns:
         int32 sums (N, K, OH, OW), :class:`~zeroskip.runtime.counters.Counters`.

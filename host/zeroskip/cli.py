@@ -13,6 +13,7 @@ import warnings
 
 from . import __version__
 from .errors import ZeroskipError
+from .hardware.config import BOARD, BUILTIN
 
 KINDS = ("sim", "model", "board", "auto")
 EXIT_DISAGREE, EXIT_ERROR, EXIT_INTERRUPTED = 1, 2, 130
@@ -32,11 +33,11 @@ cycle, two others share one.  Percentile makes outliers few; max_abs keeps more 
 examples:
   zeroskip compile net.onnx -o net.zsk --calibration x.npy
       for the smallest build, scales chosen so that few weights are outliers
-  zeroskip compile net.onnx -o net.zsk --calibration x.npy --config z2 --per channel --percentile 99
+  zeroskip compile net.onnx -o net.zsk --calibration x.npy --config gather --per channel --percentile 99
       for the PYNQ-Z2, a scale for every filter, and a little more precision
-  zeroskip compile net.onnx -o net.zsk --calibration x.npy --config z2 --budget 3dB
+  zeroskip compile net.onnx -o net.zsk --calibration x.npy --config gather --budget 3dB
       as fast as 3 dB of output error allow; zeroskip info net.zsk shows what every layer got
-  zeroskip compile net.onnx -o net.zsk --calibration x.npy --config z2 --budget 1% --labels y.npy
+  zeroskip compile net.onnx -o net.zsk --calibration x.npy --config gather --budget 1% --labels y.npy
       as fast as one more wrong answer in a hundred allows; y.npy has the class of each image in x.npy, integers (N,)
   zeroskip compile net.onnx -o dense.zsk --calibration x.npy --mode dense
       the baseline: every weight takes its cycle
@@ -51,7 +52,7 @@ An ONNX file is compiled first, with the compile options; a .zsk file is run as 
 examples:
   zeroskip run net.zsk --input x.npy --output y.npy
       on the Verilated RTL; prints what every layer cost
-  zeroskip run net.onnx --device model --config z2 --input x.npy --calibration some.npy --check
+  zeroskip run net.onnx --device model --config gather --input x.npy --calibration some.npy --check
       in seconds on the exact cycle model, compared with the integer reference
   zeroskip run net.onnx --input x.npy --expected y.npy --compare --json report.json --report report.html
       also the engine's other schedules, and the accuracy, for a page that compares them
@@ -97,6 +98,15 @@ def _compile_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _glue_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--glue",
+        action=argparse.BooleanOptionalAction,
+        help="with the HLS kernels between DMA and engine: layers end in activations, not in sums (hls/README.md); "
+        "default: as the board's bitstream, else without",
+    )
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line's grammar."""
     shape = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
@@ -113,7 +123,7 @@ def parser() -> argparse.ArgumentParser:
         description = text[0].upper() + text[1:] + "."
         return commands.add_parser(name, help=text, description=description, epilog=epilog, **shape)
 
-    config_help = "build: tiny, z2, kang, or a JSON file"
+    config_help = f"build: {', '.join(BUILTIN)}, or a JSON file"
 
     one = add("compile", "quantise and schedule an ONNX network into a .zsk file", COMPILE_EXAMPLES)
     one.add_argument("model", metavar="MODEL.onnx")
@@ -129,6 +139,7 @@ def parser() -> argparse.ArgumentParser:
         "--device", choices=KINDS, default="sim", help="RTL, cycle model, PYNQ-Z2, or what is there; default: sim"
     )
     one.add_argument("--config", help=f"{config_help}; default: the .zsk file's, or tiny")
+    _glue_option(one)
     one.add_argument("--expected", metavar="Y.npy", help="class of each input image: the report then has the accuracy")
     one.add_argument("--json", metavar="FILE", help="write the report's data (docs/report.md)")
     one.add_argument("--report", metavar="FILE.html", help="write the report as one HTML page")
@@ -148,6 +159,7 @@ def parser() -> argparse.ArgumentParser:
 
     one = add("demo", "run real handwritten digits through the Verilog and check every result")
     one.add_argument("--config", default="tiny", help=f"{config_help}; default: tiny")
+    _glue_option(one)
     one.add_argument("--images", type=int, default=16, metavar="N", help="images through the RTL; default: 16")
     one.add_argument("--output", default="out", metavar="DIR", help="folder for demo.html and demo.json; default: out")
 
@@ -155,7 +167,8 @@ def parser() -> argparse.ArgumentParser:
 
     one = add("selftest", "test a device: identity, DMA, random layers, counters", SELFTEST_EXAMPLES)
     one.add_argument("--device", choices=KINDS, default="sim", help="RTL, cycle model or PYNQ-Z2; default: sim")
-    one.add_argument("--config", help=f"{config_help}; default: the model's, z2 on a board, else tiny")
+    one.add_argument("--config", help=f"{config_help}; default: the model's, {BOARD} on a board, else tiny")
+    _glue_option(one)
     one.add_argument("--rounds", type=int, default=4, metavar="N", help="random layers in each mode; default: 4")
     one.add_argument("--seed", type=int, metavar="N", help="of everything random; the default is always the same")
     one.add_argument("--model", metavar="MODEL.zsk", help="also run this network on random images")

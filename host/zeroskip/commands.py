@@ -6,81 +6,35 @@ last and whole, after everything that can go wrong has gone right.
 
 from __future__ import annotations
 
-import io
-import os
 import shutil
 import sys
 from pathlib import Path
-from tokenize import TokenError
 
 import numpy as np
 
 from .errors import InputError, ModelError
 from .extras import need
-from .hardware.config import Config, get_config
+from .files import check_outputs, read_array, write_array, write_atomic
+from .hardware.config import BOARD, Config, get_config
 from .progress import step
-
-_NPY_ERRORS = (ValueError, TypeError, OverflowError, EOFError, SyntaxError, TokenError, RecursionError, MemoryError)
-"""What numpy.load raises on bytes that are no array."""
+from .runtime.zsk import is_zsk
+from .text import counted
 
 _COMPILE_OPTIONS = (
     "calibration", "labels", "budget", "scale_rule", "per", "percentile", "clip", "prune", "mode", "activation_skip",
 )  # fmt: skip
+_RULE_OPTIONS = ("scale_rule", "per", "percentile", "clip")
 
 
-# -- files -------------------------------------------------------------------------------------------
-def read_array(path: str, what: str, kinds: str = "f") -> np.ndarray:
-    """An array from a .npy file: of floating-point numbers, or (kinds "iu") of integers.
-
-    Raises:
-        InputError: not readable, not a .npy file, truncated, or of other numbers.
-    """
-    numbers = "floating-point numbers" if kinds == "f" else "integers"
-    accepted = f"accepted: a .npy file of {numbers}, from numpy.save"
-    try:
-        with open(path, "rb") as file:
-            if file.read(6) != b"\x93NUMPY":
-                raise InputError(f"{what} {path}: not a .npy file; {accepted}")
-            file.seek(0)
-            array = np.load(file, allow_pickle=False)
-    except OSError as error:
-        raise InputError(f"{what} {path}: cannot be read: {error.strerror or error}") from error
-    except InputError:
-        raise
-    except _NPY_ERRORS as error:
-        raise InputError(f"{what} {path}: cannot be read as an array ({error}); {accepted}") from error
-    if array.dtype.kind not in kinds:
-        scaled = ", scaled as the network expects them" if kinds == "f" else ""
-        raise InputError(f"{what} {path}: {array.dtype}; {accepted}{scaled}")
-    return array
-
-
-def _targets(*paths: str | None) -> None:
-    """Refuse before the work what could not be written after it."""
-    for path in filter(None, paths):
-        folder = Path(path).parent
-        if Path(path).is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-            found = "is a folder" if Path(path).is_dir() else "its folder is not there or not writable"
-            raise InputError(f"{path}: cannot be written: {found}; give a path in a folder you can write to")
-
-
-def _array_bytes(array: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    return buffer.getvalue()
-
-
-# -- commands ----------------------------------------------------------------------------------------
 def compile(options) -> None:
     """``zeroskip compile``"""
-    _targets(options.output)
+    check_outputs(options.output, read=(options.model, options.calibration, options.labels))
     get_config(options.config)
-    if options.calibration is None:
-        print("zeroskip: no --calibration: scales will be those of the file, or meaningless", file=sys.stderr)
     calibration = None if options.calibration is None else read_array(options.calibration, "calibration images")
     model = _compile(options, options.config, calibration)
     model.save(options.output)
-    print(f"{options.output}: {Path(options.output).stat().st_size:,} bytes, {len(model.layers)} layers on the engine")
+    layers = counted(len(model.layers), "layer")
+    print(f"{options.output}: {Path(options.output).stat().st_size:,} bytes, {layers} on the engine")
     if "budget" in model.info:
         unit = "dB of output SQNR" if "dB" in model.info["budget"] else "points of accuracy"
         print(f"budget {model.info['budget']}: {model.info['budget_used']:.2f} {unit} lost against plain 8-bit weights")
@@ -93,8 +47,14 @@ def compile(options) -> None:
 def _compile(options, config: str | Config, calibration):
     import zeroskip
 
+    if is_zsk(options.model):
+        raise ModelError(f"{options.model}: compiled already; run it, or give the .onnx file it was made from")
     if not Path(options.model).is_file():
         raise ModelError(f"{options.model}: no such file; accepted: an ONNX file")
+    ruled = [name for name in _RULE_OPTIONS if getattr(options, name) is not None]
+    if options.budget is not None and ruled:
+        option = ruled[0].replace("_", "-")
+        raise InputError(f"--{option} with --budget, which chooses the rule of every filter; leave one of them out")
     names = [name for name in _COMPILE_OPTIONS if name != "calibration" and getattr(options, name) is not None]
     chosen = {name: getattr(options, name) for name in names}
     if options.labels is not None:
@@ -107,7 +67,7 @@ def _model(options, images: np.ndarray):
     """The model that ``run`` runs: loaded from a .zsk, or compiled."""
     import zeroskip
 
-    if Path(options.model).suffix != ".zsk":
+    if not is_zsk(options.model):
         if options.calibration is None:
             print("zeroskip: no --calibration: the input images set the activation scales", file=sys.stderr)
             calibration = images
@@ -127,11 +87,13 @@ def run(options) -> int | None:
     """``zeroskip run``"""
     import zeroskip
 
-    from .files import write_atomic
     from .report import Report, Run, render, save, table
     from .report.measured import conditions, configuration, graph, measured_run
 
-    _targets(options.output, options.json, options.report, options.trace)
+    read = (options.model, options.input, options.expected, options.calibration, options.labels)
+    check_outputs(options.output, options.json, options.report, options.trace, read=read)
+    if not Path(options.model).is_file():
+        raise ModelError(f"{options.model}: no such file; accepted: an .onnx file or a compiled .zsk file")
     if options.config is not None:
         get_config(options.config)
     images = read_array(options.input, "input")
@@ -139,6 +101,10 @@ def run(options) -> int | None:
     if expected is not None and expected.shape != (len(images),):
         raise InputError(f"--expected {options.expected}: shape {expected.shape}; accepted: ({len(images)},)")
     model = _model(options, images)
+    try:
+        model.check_images(images)
+    except InputError as error:
+        raise InputError(f"input {options.input}: {error}") from None
     own = (model.info["mode"], model.info["activation_skip"])
     models = {own: model}
     if options.compare:
@@ -152,11 +118,11 @@ def run(options) -> int | None:
                 models.setdefault((mode, skip), reschedule(model, mode=mode, activation_skip=skip))
         models = {key: models[key] for key in dict.fromkeys((*compared, own))}
     with step(f"open device {options.device}"):
-        device = zeroskip.open_device(options.device, model.config, trace=options.trace)
+        device = zeroskip.open_device(options.device, model.config, trace=options.trace, glue=options.glue)
     results = {}
     with device:
         for key, one in models.items():
-            with step(f"run {len(images)} images, {Run(*key, '', ()).label}") as progress:
+            with step(f"run {counted(len(images), 'image')}, {Run(*key, '', ()).label}") as progress:
                 results[key] = one.run(device, images, progress)
     result, checks = results[own], []
     if options.check:
@@ -168,13 +134,13 @@ def run(options) -> int | None:
         images=len(images),
         config=configuration(model),
         runs=tuple(measured_run(one, device.kind, results[key]) for key, one in models.items()),
-        conditions=conditions(model.info, device.kind),
+        conditions=conditions(model.info, device.kind, device.glue),
         accuracy={} if expected is None else _accuracy(options, model, images, result.outputs, expected),
         checks=tuple(checks),
         graph=graph(model),
     )
     if options.output:
-        write_atomic(options.output, _array_bytes(result.outputs))
+        write_array(options.output, result.outputs)
     if options.json:
         save(report, options.json)
     if options.report:
@@ -186,8 +152,8 @@ def run(options) -> int | None:
 def _accuracy(options, model, images, outputs, expected) -> dict[str, str]:
     """Share of images whose largest output is the expected class; of the float network, too, where it is there."""
     found = outputs.reshape(len(outputs), -1).argmax(axis=1)
-    rows = {"accuracy, integers": f"{100 * float((found == expected).mean()):.1f} % ({len(images)} images)"}
-    if Path(options.model).suffix != ".zsk":
+    rows = {"accuracy, integers": f"{100 * float((found == expected).mean()):.1f} % ({counted(len(images), 'image')})"}
+    if not is_zsk(options.model):
         from .compiler.network import compare
 
         with step("float network"):
@@ -218,10 +184,9 @@ def info(options) -> None:
 
 def report(options) -> None:
     """``zeroskip report``"""
-    from .files import write_atomic
     from .report import load, render, side_by_side, table
 
-    _targets(options.output)
+    check_outputs(options.output, read=options.data)
     if options.output and len(options.data) > 1:
         raise InputError(f"--output {options.output}: a page of {len(options.data)} reports; accepted: one")
     data = [load(path) for path in options.data]
@@ -234,7 +199,6 @@ def report(options) -> None:
 def demo(options) -> int | None:
     """``zeroskip demo``"""
     from .demo import run_demo
-    from .files import write_atomic
     from .report import render, save, table
 
     folder = Path(options.output)
@@ -242,8 +206,8 @@ def demo(options) -> int | None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--output {folder}: cannot be made: {error.strerror}; give another folder") from error
-    _targets(str(folder / "demo.html"), str(folder / "demo.json"))
-    result = run_demo(options.config, options.images)
+    check_outputs(str(folder / "demo.html"), str(folder / "demo.json"))
+    result = run_demo(options.config, options.images, options.glue)
     save(result, folder / "demo.json")
     write_atomic(folder / "demo.html", render(result))
     print(table(result, _width()), end="")
@@ -258,8 +222,9 @@ def bitstreams(options) -> None:
     entries = available()
     if not entries:
         print("no manifests: run this in a checkout, or install a wheel from `make wheel`")
+    width = max((len(entry.name) for entry in entries), default=0)
     for entry in entries:
-        print(f"{entry.name:8} hash 0x{entry.hash:08X}  {entry.clock_mhz:g} MHz  {entry.state()}")
+        print(f"{entry.name:{width}}  hash 0x{entry.hash:08X}  {entry.clock_mhz:g} MHz  {entry.state()}")
         used = entry.manifest["resources"]
         if used:
             counts = ", ".join(
@@ -278,12 +243,14 @@ def selftest(options) -> int | None:
 
     if options.rounds < 1:
         raise InputError(f"--rounds {options.rounds}; accepted: 1 or more")
+    if options.seed is not None and options.seed < 0:
+        raise InputError(f"--seed {options.seed}; accepted: 0 or more")
     model = zeroskip.load(options.model) if options.model else None
-    config = options.config or (model.config if model else "z2" if options.device == "board" else "tiny")
+    config = options.config or (model.config if model else BOARD if options.device == "board" else "tiny")
     if model is not None:
         model.check_config(get_config(config))
     failed = 0
-    with zeroskip.open_device(options.device, config) as device:
+    with zeroskip.open_device(options.device, config, glue=options.glue) as device:
         seed = SEED if options.seed is None else options.seed
         for check in selftest(device, rounds=options.rounds, seed=seed, model=model):
             print(check, flush=True)

@@ -22,6 +22,7 @@ from .report.measured import conditions, configuration, graph, measured_run
 from .runtime.modes import MODES
 from .runtime.network import Model
 from .runtime.results import Result
+from .text import counted
 
 TITLE = "VGG-6 on handwritten digits"
 
@@ -38,12 +39,13 @@ def schedules(config: Config) -> list[Schedule]:
     return compared + ([(compared[-1][0], True)] if config.scheduled else [])
 
 
-def run_demo(config: str | Path = "tiny", images: int = 16) -> Report:
+def run_demo(config: str | Path = "tiny", images: int = 16, glue: bool | None = None) -> Report:
     """Run the demo with progress on stderr; the report's checks say whether all agreed.
 
     Args:
         config: build configuration.
         images: how many of the held-out images go through the RTL and the fast model.
+        glue: with the HLS kernels around the engine.
 
     Raises:
         InputError: a number of images that is not there.
@@ -67,11 +69,11 @@ def run_demo(config: str | Path = "tiny", images: int = 16) -> Report:
     results = {}
     for kind, what in (("model", "fast model"), ("sim", "Verilated RTL")):
         with step(f"open {what}" + (" (the first time builds it)" if kind == "sim" else "")):
-            device = open_device(kind, config)
+            device = open_device(kind, config, glue=glue)
         with device:
             for (mode, skip), model in models.items():
                 label = Run(mode, skip, "", ()).label
-                with step(f"{what}, {label}, {images} images") as progress:
+                with step(f"{what}, {label}, {counted(images, 'image')}") as progress:
                     results[kind, mode, skip] = model.run(device, batch, progress)
 
     simulated = digits.accuracy(results[("sim", *next(iter(models)))].outputs, labels)
@@ -80,7 +82,7 @@ def run_demo(config: str | Path = "tiny", images: int = 16) -> Report:
         images=images,
         config=configuration(combined),
         runs=tuple(measured_run(model, "sim", results[("sim", *key)]) for key, model in models.items()),
-        conditions=conditions(combined.info, "sim"),
+        conditions=conditions(combined.info, "sim", glue),
         accuracy={
             "accuracy, 8-bit integers": f"{100 * agreement.integer_accuracy:.1f} % ({len(data.test)} held-out images)",
             "accuracy, float": f"{100 * agreement.float_accuracy:.1f} % (the same images)",

@@ -1,12 +1,67 @@
-"""Writing files so that a reader never sees half of one."""
+"""Reading arrays, and writing files whole or not at all."""
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from tokenize import TokenError
+
+import numpy as np
 
 from .errors import InputError
+
+_NPY_ERRORS = (ValueError, TypeError, OverflowError, EOFError, SyntaxError, TokenError, RecursionError, MemoryError)
+"""What numpy.load raises on bytes that are no array."""
+
+
+def read_array(path: str, what: str, kinds: str = "f") -> np.ndarray:
+    """An array from a .npy file: of floating-point numbers, or (kinds "iu") of integers.
+
+    Raises:
+        InputError: not readable, not a .npy file, truncated, or of other numbers.
+    """
+    numbers = "floating-point numbers" if kinds == "f" else "integers"
+    accepted = f"accepted: a .npy file of {numbers}, from numpy.save"
+    try:
+        with open(path, "rb") as file:
+            if file.read(6) != b"\x93NUMPY":
+                raise InputError(f"{what} {path}: not a .npy file; {accepted}")
+            file.seek(0)
+            array = np.load(file, allow_pickle=False)
+    except OSError as error:
+        raise InputError(f"{what} {path}: cannot be read: {error.strerror or error}") from error
+    except InputError:
+        raise
+    except _NPY_ERRORS as error:
+        raise InputError(f"{what} {path}: cannot be read as an array ({error}); {accepted}") from error
+    if array.dtype.kind not in kinds:
+        scaled = ", scaled as the network expects them" if kinds == "f" else ""
+        raise InputError(f"{what} {path}: {array.dtype}; {accepted}{scaled}")
+    return array
+
+
+def check_outputs(*paths: str | None, read: Sequence[str | None] = ()) -> None:
+    """Refuse before the work what could not be written after it.
+
+    Args:
+        paths: where outputs go; None: nowhere.
+        read: files of the same command that no output may take the place of.
+
+    Raises:
+        InputError: a folder, one that is not there or not writable, or the place of another file.
+    """
+    taken = {os.path.realpath(path) for path in filter(None, read)}
+    for path in filter(None, paths):
+        folder = Path(path).parent
+        if Path(path).is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+            found = "is a folder" if Path(path).is_dir() else "its folder is not there or not writable"
+            raise InputError(f"{path}: cannot be written: {found}; give a path in a folder you can write to")
+        if os.path.realpath(path) in taken:
+            raise InputError(f"{path}: this command reads or writes another file there; give each output its own path")
+        taken.add(os.path.realpath(path))
 
 
 def write_atomic(path: str | Path, content: bytes | str) -> None:
@@ -32,3 +87,10 @@ def write_atomic(path: str | Path, content: bytes | str) -> None:
     finally:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
+
+
+def write_array(path: str | Path, array: np.ndarray) -> None:
+    """Write a .npy file; errors as :func:`write_atomic`."""
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    write_atomic(path, buffer.getvalue())

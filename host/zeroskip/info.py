@@ -6,6 +6,7 @@ from pathlib import Path
 
 from .errors import ConfigError, InputError
 from .hardware.config import BUILTIN, Config, get_config
+from .runtime.zsk import is_zsk
 
 
 def show(what: str) -> None:
@@ -17,10 +18,10 @@ def show(what: str) -> None:
         FileFormatError: a file that is no compiled network.
     """
     suffix = Path(what).suffix
+    if is_zsk(what):
+        return _model(what)
     if suffix == ".onnx":
         raise InputError(f"{what}: info shows compiled models; make one with: zeroskip compile {what} -o MODEL.zsk")
-    if suffix == ".zsk":
-        return _model(what)
     try:
         return _configuration(get_config(what))
     except ConfigError as error:

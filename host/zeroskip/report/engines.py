@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import FileFormatError
+from ..text import counted
 from .data import Report
 from .table import si
 
@@ -20,8 +21,8 @@ def side_by_side(reports: Sequence[Report]) -> str:
     for other in reports[1:]:
         if [(layer.name, layer.macs) for layer in other.runs[0].layers] != shapes or other.images != first.images:
             raise FileFormatError(
-                f"reports of {first.title!r} ({first.images} images) and {other.title!r} ({other.images}) differ in "
-                f"layers or images; accepted: reports of one network on the same images"
+                f"reports of {first.title!r} ({counted(first.images, 'image')}) and {other.title!r} ({other.images}) "
+                f"differ in layers or images; accepted: reports of one network on the same images"
             )
     builds = [(report.config.get("name", "?"), report.best, int(report.config.get("macs", 0))) for report in reports]
     head = ["layer", "MACs"]

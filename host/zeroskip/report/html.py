@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from ..text import counted
 from .cells import Html, Part, bar, histogram, legend, name, stack, table
 from .data import Layer, Report, Run
 from .style import STYLE
@@ -58,7 +59,7 @@ def _speed(report: Report) -> str:
     head += [*(("cycles", short_label(run)) for run in report.runs), ("MACs", "")]
     key = legend([*((_colour(report, run), run.label) for run in runs), ("mark", "ideal bound")])
     note = (
-        f"Baseline: {report.baseline_text}. Cycles of {_images(report)}. Ideal bound: the cycles if "
+        f"Baseline: {report.baseline_text}. Cycles of {counted(report.images, 'image')}. Ideal bound: the cycles if "
         f"{report.bound_text}; % of bound is that of “{report.bound_run.label}”."
     )
     return _section("speed", "Speed-up over dense", note, key + table(head, list(map(line, places)), plots=(1,)))
@@ -94,7 +95,8 @@ def _cycles(report: Report) -> str:
     lines = [line(layer.name, layer, top) for layer in best.layers]
     total = line("total", best.total, 0)
     content += table(head("layer", top), [*lines, [total[0], "", *total[2:]]], left=(2,), plots=(1,))
-    note = f"Cycles of {_images(report)}, and what the engine did in them, by its own counters. The words are below."
+    images = counted(report.images, "image")
+    note = f"Cycles of {images}, and what the engine did in them, by its own counters. The words are below."
     return _section("cycles", "Where the cycles go", note, content)
 
 
@@ -142,15 +144,11 @@ def _graph(report: Report) -> str:
     ]  # fmt: skip
     head = [("#", ""), ("node", ""), ("operator", ""), ("runs on", ""), ("reads", "#"), ("output", "")]
     engine = sum(step.where == "engine" for step in report.graph)
-    note = f"{len(lines)} nodes in execution order, {engine} on the engine, the others on the host."
+    note = f"{counted(len(lines), 'node')} in execution order, {engine} on the engine, the others on the host."
     opened = "" if len(lines) >= _LONG else " open"
     nodes = table(head, lines, left=range(1, 5), plots=(5,), total=False)
     content = f"<details{opened}><summary>All nodes</summary>{nodes}</details>"
     return _section("graph", "Network", note, content)
-
-
-def _images(report: Report) -> str:
-    return f"{report.images:,} image{'s' * (report.images != 1)}"
 
 
 def _tiles(report: Report) -> str:

@@ -12,6 +12,7 @@ from ..hardware.config import Config
 from ..runtime.memory_plan import predicted_cycles
 from ..runtime.network import Model
 from ..runtime.results import LayerResult, Result
+from ..text import counted
 from .data import Layer, Run, Step, bins
 
 DEVICES = {"sim": "Verilated RTL", "model": "cycle model, exact", "board": "PYNQ-Z2"}
@@ -75,18 +76,22 @@ def configuration(model: Model) -> dict[str, Any]:
     return {"name": config.name, **config.hardware_fields(), "macs": config.macs, "hash": f"{config.hash:08x}"}
 
 
-def conditions(info: Mapping[str, Any], kind: str, memory: MemoryModel | None = None) -> dict[str, str]:
+def conditions(
+    info: Mapping[str, Any], kind: str, glue: bool | None = False, memory: MemoryModel | None = None
+) -> dict[str, str]:
     """What a reader must know beside configuration and baseline, as rows of text.
 
     Args:
         info: ``Model.info``.
         kind: of the device.
+        glue: the device has the HLS kernels.
         memory: of a simulated device; None for the default.
     """
     rows = {"network": str(info.get("source", "unknown")), "weights": weights_text(info)}
     images = info.get("calibration", 0)
-    rows["activations"] = str(info.get("activations", "uint8"))
-    rows["activations"] += f", calibrated on {images} images" if images else ", scales from the file or random images"
+    scales = f"calibrated on {counted(images, 'image')}" if images else "scales from the file or random images"
+    rows["activations"] = f"{info.get('activations', 'uint8')}, {scales}"
+    rows["results"] = "activations, finished by the HLS kernels" if glue else "32-bit sums, finished by the host"
     if kind == "board":
         rows["memory"] = "the board's DDR"
     else:
