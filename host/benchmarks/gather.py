@@ -19,6 +19,7 @@ import numpy as np
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "tests" / "networks"))
 
+from _markdown import table  # noqa: E402
 from layer import random_weights  # noqa: E402
 
 import zeroskip as zs  # noqa: E402
@@ -33,6 +34,7 @@ from zeroskip.hardware.results import committed  # noqa: E402
 from zeroskip.runtime.conv import expected  # noqa: E402
 
 PAGE = REPOSITORY / "docs" / "results" / "gather.md"
+TEXT = Path(__file__).with_suffix(".md")
 
 MIXES = ((34.2, 59.8, 6.0), (50, 40, 10), (80, 15, 5), (70, 29, 1))
 """Percent of zeros, non-outliers, outliers.  The first is a published mean of VGG-16, the last a pruned network."""
@@ -40,13 +42,12 @@ MIXES = ((34.2, 59.8, 6.0), (50, 40, 10), (80, 15, 5), (70, 29, 1))
 ENGINES = {"trident": "z2", "gather": "gather", "zena": "zena8"}
 ONE = dataclasses.replace(get_config("gather"), name="one", wgs=1)
 """The same lanes and banks where sums leave, and activations arrive, 16 times faster than they are needed."""
+WIDE = dataclasses.replace(get_config("gather"), name="wide", lanes=4, wgs=32, steps=2048)
+"""As many MACs, in lanes half as many and work groups twice as many."""
+FOUR = dataclasses.replace(ONE, name="four", lanes=4, steps=2048)
+"""The same with four lanes: a filter has twice the steps, and half the rounding."""
 
 WEIGHTS = {"default": {}, "half pruned": {"prune": 0.5}}
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def percent(value: float) -> str:
@@ -164,8 +165,8 @@ def dead_steps(models: dict) -> str:
 
 
 # -- networks ------------------------------------------------------------------------------------------
-def run(model, images: np.ndarray, config: str):
-    with zs.open_device("model", config) as device:
+def run(model, images: np.ndarray, config, glue: bool = False):
+    with zs.open_device("model", config, glue=glue or None) as device:
         return reschedule(model, config).run(device, images)
 
 
@@ -193,38 +194,45 @@ def compiled(names: list[str]) -> dict:
     return models
 
 
-def networks(models: dict) -> tuple[str, dict]:
-    """The table of all networks, and cycles by (network, weights, engine)."""
-    rows, cycles = [], {}
+def networks(models: dict) -> tuple[str, str, dict]:
+    """The tables of all networks: cycles, shares of the ideal; and cycles by (network, weights, engine, glue)."""
+    rows, shares, cycles = [], [], {}
     for name, by_weights in models.items():
         images = zoo.NETWORKS[name].pictures().test[:1]
         for label, model in by_weights.items():
             expected_outputs = model.reference(images)
-            for engine, config in ENGINES.items():
-                result = run(model, images, config)
-                if not np.array_equal(result.outputs, expected_outputs):
-                    raise SystemExit(f"{name}, {label}, {config}: the model device differs from the reference")
-                cycles[name, label, engine] = result.cycles
-                print(f"{name}, {label}, {config}: {result.cycles:,}", file=sys.stderr, flush=True)
-            trident, gather = (cycles[name, label, engine] for engine in ("trident", "gather"))
-            row = [f"{name}, {label}", f"{trident:,}", f"{gather:,}", f"{trident / gather:.2f}"]
-            for config in ("z2", "gather", ONE):
+            for engine, config in {**ENGINES, "wide": WIDE}.items():
+                for glue in (False, True) if get_config(config).glue_sums else (False,):
+                    result = run(model, images, config, glue)
+                    if not np.array_equal(result.outputs, expected_outputs):
+                        raise SystemExit(f"{name}, {label}, {engine}: the model device differs from the reference")
+                    cycles[name, label, engine, glue] = result.cycles
+                    print(f"{name}, {label}, {engine}, {glue=}: {result.cycles:,}", file=sys.stderr, flush=True)
+            row = [f"{name}, {label}"]
+            for glue in (False, True):
+                trident, gather, wide = (cycles[name, label, engine, glue] for engine in ("trident", "gather", "wide"))
+                row += [f"{trident:,}", f"{gather:,}", f"{trident / gather:.2f}", f"{wide:,}"]
+            rows.append(row)
+            row = [f"{name}, {label}"]
+            for config in ("z2", "gather", ONE, FOUR):
                 found = bound_steps(model, config)
                 macs, ideal, steps = (np.array(column, float) for column in list(zip(*found, strict=True))[1:])
                 row.append(percent(float(np.average(ideal / steps, weights=macs))))
-            rows.append(row)
-    head = ["network, weights", "trident `z2`, cycles", "gather, cycles", "ratio"]
-    return table([*head, "of the ideal: trident", "gather", "gather, 1 WG"], rows), cycles
+            shares.append(row)
+    head = ["network, weights", "trident `z2`, cycles", "gather, cycles", "ratio", "gather 4 × 32"]
+    head += ["with glue: trident", "gather", "ratio", "gather 4 × 32"]
+    ideal_head = ["network, weights", "trident `z2`", "gather", "gather, 1 WG", "gather, 1 WG of 4 lanes"]
+    return table(head, rows), table(ideal_head, shares), cycles
 
 
 def every_layer(model) -> str:
     """Share of the ideal of every layer of a network."""
-    columns = [bound_steps(model, config) for config in ("z2", "gather", ONE)]
+    columns = [bound_steps(model, config) for config in ("z2", "gather", ONE, FOUR)]
     rows = []
     for layers_found in zip(*columns, strict=True):
         shares = [percent(ideal / steps) for _, _, ideal, steps in layers_found]
         rows.append([layers_found[0][0].lstrip("/_"), f"{layers_found[0][1] / 1e6:.2f}", *shares])
-    return table(["layer", "M MACs", "trident", "gather", "gather, 1 WG"], rows)
+    return table(["layer", "M MACs", "trident", "gather", "gather, 1 WG", "4 lanes"], rows)
 
 
 def side_by_side(cycles: dict) -> str:
@@ -245,73 +253,15 @@ def side_by_side(cycles: dict) -> str:
         rows.append([f"{engine}, `{name}`", str(get_config(name).macs), *cells])
     text = [table(["engine, build", "multipliers", "LUT", "FF", "DSP48E1", "RAMB36"], rows)]
     rows = []
-    for name, label in dict.fromkeys((name, label) for name, label, _ in cycles):
+    for name, label in dict.fromkeys(key[:2] for key in cycles):
         row = [f"{name}, {label}"]
         for engine, build in ENGINES.items():
-            count = cycles[name, label, engine]
+            count = cycles[name, label, engine, False]
             found = figures.get(build, {}).get("resources")
             row += [f"{count:,}", f"{count * found['lut'] / 1e9:,.2f}" if found else missing]
         rows.append(row)
     head = [cell for engine in ENGINES for cell in (f"{engine}, cycles", "G cycles × LUT")]
     return "\n".join([*text, table(["network, weights", *head], rows)])
-
-
-TEXT = """\
-# The gather engine
-
-Regenerate this page: `python host/benchmarks/gather.py`. [How the schedule is made](../schedule.md#the-gather-engine).
-
-Conditions, unless a table says otherwise: `gather` and `z2`, both 128 MACs (8 lanes, 16 work groups), default memory
-model (40 cycles latency, 960 of 1024 beats), the exact cycle model, combined with activation skip, one image. *Ideal*:
-(non-outliers / 2 + outliers) / 8 steps per filter, without rounding.
-
-## Steps of a filter
-
-Mean of 96 filters of independent random weights, ideal steps over steps, 8 lanes.
-
-{schedules}
-A bank is read once per step, so the fullest bank of a filter bounds it; the fewer weights a filter has, the further the
-fullest of 16 banks is from their mean. With copies of channels in a second bank every weight has a choice. Copies take
-room and load time, so the compiler makes them only where its model of the cycles says that they pay. A filter of few
-weights (1×1 kernels, few channels) loses to rounding: 2.8 ideal steps are 4 in fact. On 16 work groups that is free up
-to eight steps, the time in which a pixel's sums leave.
-
-{vgg}
-
-## Bytes of schedule per weight
-
-A fully connected layer of 1,024 inputs; bytes of step records over all weights, zeros included.
-
-{bytes}
-## Layers with DMA and memory
-
-Random weights, 34.2 / 59.8 / 6.0 %, all steps live. The last layer has one pixel and is bound by the schedules that
-arrive; the one before by its activations and schedules.
-
-{layers}
-## Dead steps
-
-Share of the steps that are dropped because all activations they refer to are zero in all work groups. A step of gather
-refers to single activations, at most 16; one of trident to whole columns of 8, at most three.
-
-{dead}
-## Whole networks
-
-Weights by the project's default scale rule, and the same with the smallest half of every layer set to zero. *Of the
-ideal* is the mean over the layers, weighted by their MACs, of ideal steps over steps. With 16 work groups most of
-these layers wait for their activations or for their sums to leave; there the compiler gives up steps to save cycles,
-and steps are no measure. The column for one work group shows what the schedules reach where steps decide. Below 90 %
-are networks of depthwise layers, whose filters have all their weights in a few banks, and of 1×1 layers with few
-channels, which lose to rounding.
-
-{networks}
-{details}
-## Three engines
-
-The same integers on all three; the zena engine multiplies 8 by 9 bits, skips zero activations as well, and computes one
-product per multiplier and cycle. Resources: Yosys, whole programmable logic ([synthesis](synth.md)).
-
-{engines}"""
 
 
 def main() -> None:
@@ -321,7 +271,7 @@ def main() -> None:
     arguments = parser.parse_args()
     names = [name for name in arguments.networks if not zoo.NETWORKS[name].missing]
     models = compiled(list(dict.fromkeys(["demo", *names])))
-    summary, cycles = networks(models)
+    summary, shares, cycles = networks(models)
     details = []
     for name in ("demo", "EfficientNet-Lite0"):
         if name in models:
@@ -329,9 +279,9 @@ def main() -> None:
             details.append(
                 f"<details><summary>{name}: of the ideal, layer by layer</summary>\n\n{content}\n</details>\n"
             )
-    text = TEXT.format(
+    text = TEXT.read_text().format(
         schedules=schedules(), vgg=vgg_seconds(), bytes=bytes_per_weight(), layers=layers(), dead=dead_steps(models),
-        networks=summary, details="\n".join(details), engines=side_by_side(cycles),
+        networks=summary, shares=shares, details="\n".join(details), engines=side_by_side(cycles),
     )  # fmt: skip
     write_atomic(arguments.output, text)
     print(arguments.output)

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from _markdown import table
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(REPOSITORY / "tests" / folder) for folder in ("networks", "host")]
@@ -32,6 +33,7 @@ from zeroskip.files import write_atomic  # noqa: E402
 from zeroskip.runtime.program import weight_kinds  # noqa: E402
 
 PAGE = REPOSITORY / "docs" / "results" / "networks.md"
+TEMPLATE = Path(__file__).with_suffix(".md")
 CONFIG = "z2"
 
 PLAIN = {"scale_rule": "max_abs", "per": "channel"}
@@ -53,6 +55,18 @@ BIG = ("EfficientNet-Lite0", "MobileNetV2", "thin ResNet-50")
 SMALL = ("mnist-conv", "digit-recognizer", "demo")
 DETAILED = "budget 6 dB"
 """The variant whose cycles are shown for every layer and every schedule."""
+
+TITLES = {
+    "EfficientNet-Lite0": "ImageNet classifier, depthwise, ReLU6. foolbox's 20 images and scikit-image's cat, coffee "
+    "and rocket; of the budget rows at most one of the 20 may be lost against plain 8-bit.",
+    "MobileNetV2": "ImageNet backbone, depthwise, ReLU6; cosine similarity of the 1,280-element embedding to float, 23 "
+    "photographs.",
+    "thin ResNet-50": "The one pure-ReLU ResNet-50 shape (53 convolutions, half the channels); NHWC graph with batch "
+    "normalisation as Sub, Mul, Add, folded. Difference of its output probability to float, 23 ordinary photographs.",
+    "mnist-conv": "5x5 convolutions; 1,000 MNIST digits.",
+    "digit-recognizer": "3x3 convolutions and a large matrix product; 1,000 MNIST digits.",
+    "demo": "The VGG-6 that comes with zeroskip, already pruned by its training; 1,000 digits.",
+}
 
 
 class Measured:
@@ -118,11 +132,6 @@ def kinds(model) -> list[str]:
 def run(model, images: np.ndarray, device: str = "model"):
     with zeroskip.open_device(device, model.config) as opened:
         return model.run(opened, images)
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def variants(measured: Measured, batch: int) -> str:
@@ -204,87 +213,6 @@ def already_quantised(name: str) -> list[list[str]]:
     return rows
 
 
-TEXT = """\
-# Whole networks
-
-Trained networks out of Python packages, from ONNX to integer results. Regenerate this page:
-
-    make results    # installs the packages they come in, then about ten minutes on two cores
-
-Conditions, unless a table says otherwise:
-
-* configuration `z2` ({macs} MACs: 8 lanes, 1 filter, 16 work groups, mux 8), default memory model (read latency 40
-  cycles, 960 of 1024 beats), sums leaving as 32-bit numbers;
-* cycles: the exact cycle model (`tests/rtl` holds it to the RTL), schedule combined with activation skip, all transfers
-  and stalls included, {batch};
-* *over dense*: cycles of the dense schedule of the same weights on the same hardware, data and memory, over cycles;
-  *over plain*: cycles with plain 8-bit weights, same schedule, over cycles;
-* activations 8 bits, scales from 24 photographs (100 digits) that are not among the test images; biases corrected for
-  the mean error of the weights; *SQNR*: power of the float output over power of the difference, test images;
-* the scale rules are those of [numerics](../numerics.md#weights). *budget*: every filter has its own rule, for the
-  fewest cycles at the stated loss of output SQNR against plain 8-bit, measured on the calibration images
-  ([how](../numerics.md#scales-chosen-against-accuracy)); *budget 1 %* is one in a hundred answers of the float network.
-  *Half (quarter) pruned*: that share of every layer's weights, the smallest, set to zero at compile time, without
-  training and without regard to what it does to the network.
-
-**A budget holds on the calibration images; test images may lose more.** They do where calibration images are few and
-unlike them: 24 photographs do not stand for all; 100 digits do. Under each table is what the budgets lose on the test
-images. So choose a budget with room, and check it on images of your own: `zeroskip run --expected` has the accuracy.
-
-Why speed-ups differ: a layer only gains while it is bound by computing. Depthwise layers use few lanes, expanding 1x1
-layers wait for their sums to leave, matrix products for their weights to arrive; `zeroskip info MODEL.zsk` says which.
-"""
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=PAGE)
-    arguments = parser.parse_args()
-    if missing := {package for network in zoo.NETWORKS.values() for package in network.missing}:
-        raise SystemExit(f"not installed: {', '.join(sorted(missing))}; run: make networks")
-    batch = dict.fromkeys(BIG, 1) | dict.fromkeys(SMALL, 8)
-    text = [TEXT.format(macs=128, batch="one image (the small networks: 8 images)")]
-    for name in (*BIG, *SMALL):
-        measured = Measured(name)
-        text.append(f"\n## {name}\n\n{TITLES[name]} {measured.macs / 1e6:,.1f} M MACs per image.\n")
-        text.append(variants(measured, batch[name]))
-        if name in BIG:
-            opened = f"\n<details><summary>Every layer, {DETAILED}</summary>\n\n"
-            text.append(opened + layers(measured, batch[name]) + "\n</details>\n")
-        if name == BIG[0]:
-            text.append(timing(measured))
-    text.append(QUANTISED)
-    head = ["network", "form", "weight scales per", "outputs off by one step", "by more", "accuracy, onnxruntime"]
-    rows = [row for name in ("demo", "digit-recognizer") for row in already_quantised(name)]
-    text.append(table([*head, "accuracy, zeroskip"], rows))
-    rows = [through_rtl(name, 2) for name in SMALL]
-    text.append("\n## Through the Verilated RTL\n\nConfiguration `tiny`, budget 6 dB, combined with activation skip.\n")
-    text.append(table(["network", "images", "cycles", "outputs against reference", "counters against model"], rows))
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(arguments.output, "\n".join(text))
-    print(arguments.output)
-
-
-QUANTISED = """
-## Quantised before
-
-Files of onnxruntime's static quantisation (8 bits, calibrated on 100 digits), imported with their own weights, scales
-and zero points; outputs against onnxruntime's for 1,000 digits, in steps of the output's scale.
-"""
-
-TITLES = {
-    "EfficientNet-Lite0": "ImageNet classifier, depthwise, ReLU6. foolbox's 20 images and scikit-image's cat, coffee "
-    "and rocket; of the budget rows at most one of the 20 may be lost against plain 8-bit.",
-    "MobileNetV2": "ImageNet backbone, depthwise, ReLU6; cosine similarity of the 1,280-element embedding to float, 23 "
-    "photographs.",
-    "thin ResNet-50": "The one pure-ReLU ResNet-50 shape (53 convolutions, half the channels); NHWC graph with batch "
-    "normalisation as Sub, Mul, Add, folded. Difference of its output probability to float, 23 ordinary photographs.",
-    "mnist-conv": "5x5 convolutions; 1,000 MNIST digits.",
-    "digit-recognizer": "3x3 convolutions and a large matrix product; 1,000 MNIST digits.",
-    "demo": "The VGG-6 that comes with zeroskip, already pruned by its training; 1,000 digits.",
-}
-
-
 def timing(measured: Measured) -> str:
     """What compiling and running takes on the machine that writes the page."""
     model = measured.models[DETAILED]
@@ -298,6 +226,34 @@ def timing(measured: Measured) -> str:
         f"(plain: {plain:.0f} s); one image through the cycle model, integer results and exact counters of "
         f"{len(model.layers)} layers, in {seconds:.1f} s; peak memory of all of this {peak:.1f} GB.\n"
     )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=PAGE)
+    arguments = parser.parse_args()
+    if missing := {package for network in zoo.NETWORKS.values() for package in network.missing}:
+        raise SystemExit(f"not installed: {', '.join(sorted(missing))}; run: make networks")
+    batch = dict.fromkeys(BIG, 1) | dict.fromkeys(SMALL, 8)
+    text = []
+    for name in (*BIG, *SMALL):
+        measured = Measured(name)
+        text.append(f"\n## {name}\n\n{TITLES[name]} {measured.macs / 1e6:,.1f} M MACs per image.\n")
+        text.append(variants(measured, batch[name]))
+        if name in BIG:
+            opened = f"\n<details><summary>Every layer, {DETAILED}</summary>\n\n"
+            text.append(opened + layers(measured, batch[name]) + "\n</details>\n")
+        if name == BIG[0]:
+            text.append(timing(measured))
+    head = ["network", "form", "weight scales per", "outputs off by one step", "by more", "accuracy, onnxruntime"]
+    rows = [row for name in ("demo", "digit-recognizer") for row in already_quantised(name)]
+    quantised = table([*head, "accuracy, zeroskip"], rows)
+    rows = [through_rtl(name, 2) for name in SMALL]
+    rtl = table(["network", "images", "cycles", "outputs against reference", "counters against model"], rows)
+    page = TEMPLATE.read_text(encoding="utf-8").format(networks="\n".join(text), quantised=quantised, rtl=rtl)
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(arguments.output, page)
+    print(arguments.output)
 
 
 if __name__ == "__main__":

@@ -193,6 +193,17 @@ def test_slow_is_not_stuck(accelerator):
     assert counters.cycles > 1_000_000
 
 
+def test_a_reset_that_fails_shows_the_engine(accelerator, monkeypatch):
+    def stuck(timeout):
+        raise DeviceTimeout(f"stuck for {timeout} s")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(accelerator._dma, "reset", stuck)
+        with pytest.raises(DeviceTimeout, match=r"stuck for 0\.2 s; engine error 0 \(none\)"):
+            accelerator.reset()
+    assert_works(accelerator)
+
+
 def test_interrupted_run_leaves_it_usable(accelerator, monkeypatch):
     def interrupt():
         raise KeyboardInterrupt

@@ -5,7 +5,7 @@ import pytest
 
 import zeroskip
 from golden_device import GoldenDevice
-from onnx_models import f32, model, node, run_onnx
+from onnx_models import f32, model, node, residual_network, run_onnx
 from zeroskip.compiler.onnx_import import import_onnx
 
 
@@ -29,6 +29,19 @@ def agrees(nodes, weights, shape, **options):
 
 def ops(graph):
     return [n.op for n in graph.nodes]
+
+
+def test_residual_network_folds_to_engine_operators(rng):
+    data = residual_network(rng)
+    graph = import_onnx(data)
+    x = f32(rng, 3, 3, 12, 12)
+    np.testing.assert_allclose(graph.run(x), run_onnx(data, x), rtol=1e-4, atol=1e-5)
+    assert ops(graph) == [
+        "conv", "max_pool", "conv", "conv", "add", "conv", "average_pool", "reshape", "conv", "conv",
+    ]  # fmt: skip
+    convolutions = [n.name for n in graph.nodes if n.op == "conv"]
+    assert convolutions == ["stem", "grouped", "point", "strided", "hidden", "logits"]
+    assert [n.attrs.get("clip") for n in graph.nodes if n.op == "add"] == [(0.0, 6.0)]
 
 
 # -- NHWC-style graphs -------------------------------------------------------------------------------
@@ -153,6 +166,88 @@ def test_a_function_that_something_else_reads_is_kept(rng):
         node("Concat", ["m", "s"], ["y"], axis=1),
     ]
     assert ops(agrees(nodes, {}, (3, 4, 5))) == ["table", "mul", "concat"]
+
+
+def test_clip_moves_through_pool_and_flatten(rng):
+    nodes = [
+        node("Conv", ["x", "w"], ["c"]),
+        node("MaxPool", ["c"], ["p"], kernel_shape=[2, 2]),
+        node("Flatten", ["p"], ["f"]),
+        node("Relu", ["f"], ["y"]),
+    ]
+    graph = agrees(nodes, {"w": f32(rng, 4, 4, 3, 3)}, (4, 9, 8))
+    assert ops(graph) == ["conv", "max_pool", "reshape"]
+
+
+# -- batch normalisation ----------------------------------------------------------------------------
+def norm(rng, channels=4):
+    return {
+        "gamma": f32(rng, channels), "beta": f32(rng, channels), "mean": f32(rng, channels),
+        "var": rng.uniform(0.2, 2, channels).astype(np.float32),
+    }  # fmt: skip
+
+
+NORM = ["gamma", "beta", "mean", "var"]
+
+
+@pytest.mark.parametrize("pads", [[0, 0, 0, 0], [1, 1, 1, 1]])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_batch_norm_before_conv(rng, pads, groups):
+    """Foldable forward only without padding; with padding it becomes a convolution of its own."""
+    weights = norm(rng) | {"w": f32(rng, 6, 4 // groups, 3, 3)}
+    nodes = [
+        node("BatchNormalization", ["x", *NORM], ["n"]),
+        node("Conv", ["n", "w"], ["y"], pads=pads, group=groups),
+    ]
+    graph = agrees(nodes, weights, (4, 9, 8))
+    assert len(graph.nodes) == (2 if any(pads) else 1)
+
+
+def test_batch_norm_that_two_read_is_kept(rng):
+    weights = norm(rng) | {"w": f32(rng, 4, 4, 1, 1)}
+    nodes = [
+        node("BatchNormalization", ["x", *NORM], ["n"]),
+        node("Conv", ["n", "w"], ["c"]),
+        node("Add", ["n", "c"], ["y"]),
+    ]
+    assert len(agrees(nodes, weights, (4, 9, 8)).nodes) == 3
+
+
+def test_conv_that_two_read_is_not_folded_into(rng):
+    weights = norm(rng) | {"w": f32(rng, 4, 4, 1, 1)}
+    nodes = [
+        node("Conv", ["x", "w"], ["c"]),
+        node("BatchNormalization", ["c", *NORM], ["n"]),
+        node("Relu", ["c"], ["r"]),
+        node("Add", ["n", "r"], ["y"]),
+    ]
+    assert ops(agrees(nodes, weights, (4, 9, 8))) == ["conv", "conv", "clip", "add"]
+
+
+def test_spelled_out_batch_norm_folds(rng):
+    weights = {
+        "w": f32(rng, 4, 4, 3, 3),
+        "mean": f32(rng, 1, 4, 1, 1),
+        "gamma": f32(rng, 4, 1, 1),
+        "one": np.float32(1.5),
+        "beta": f32(rng, 4, 1, 1),
+        "half": np.full((1,), 0.5, np.float32),
+    }
+    nodes = [
+        node("Conv", ["x", "w"], ["c"]),
+        node("Sub", ["c", "mean"], ["s"]),
+        node("Mul", ["gamma", "s"], ["m"]),
+        node("Div", ["m", "one"], ["d"]),
+        node("Add", ["d", "beta"], ["a"]),
+        node("Sub", ["half", "a"], ["y"]),
+    ]
+    assert len(agrees(nodes, weights, (4, 9, 8)).nodes) == 1
+
+
+def test_batch_norm_after_gemm(rng):
+    weights = norm(rng, 7) | {"w": f32(rng, 5, 7)}
+    nodes = [node("Gemm", ["x", "w"], ["g"]), node("BatchNormalization", ["g", *NORM], ["y"])]
+    assert len(agrees(nodes, weights, (5,)).nodes) == 1
 
 
 # -- affine nodes ------------------------------------------------------------------------------------
