@@ -84,20 +84,8 @@ def test_kinds_of_layers(kind, config):
         assert mode == "combined" or counters["pairs"] == 0
 
 
-@pytest.mark.parametrize("seed", range(80))
-def test_random_layers_on_random_builds(seed):
-    rng = np.random.default_rng(seed)
-    config = Config(
-        "random",
-        lanes=int(rng.choice([4, 8, 16])),
-        filters=int(rng.choice([1, 2, 8])),
-        wgs=int(rng.integers(1, 18)),
-        mux=int(rng.choice([4, 8, 12, 16])),
-        act_w=int(rng.choice([9, 16])),
-        columns=int(rng.choice([32, 128, 1024])),
-        steps=int(rng.choice([16, 64, 512])),
-        scan=int(rng.choice([1, 2, 4, 8])),
-    )
+def run_random_layer(config, rng):
+    """Run a layer of any kind; its sums are the reference's, its steps those foreseen.  Returns the streams."""
     depthwise = rng.random() < 0.2
     groups = int(rng.integers(1, 20)) if depthwise else int(rng.choice([1, 1, 3]))
     channels = 1 if depthwise else int(rng.choice([1, 3, 8, 13, 40]))
@@ -128,9 +116,26 @@ def test_random_layers_on_random_builds(seed):
         act_format = FORMAT_S16 if int(x.max()) - int(x.min()) > 255 else 0
         foreseen = expected(plan, len(x), *size, act_format)
         assert counters["steps"] == foreseen["step_cycles"]
-        assert counters["columns"] >= counters["steps"] * (mode == "dense")
+        assert config.engine == "gather" or counters["columns"] >= counters["steps"] * (mode == "dense")
         assert foreseen["ideal_cycles"] <= foreseen["step_cycles"] <= foreseen["dense_cycles"] + counters["steps"]
-    for words in engine.streams:
+    return engine.streams
+
+
+@pytest.mark.parametrize("seed", range(80))
+def test_random_layers_on_random_builds(seed):
+    rng = np.random.default_rng(seed)
+    config = Config(
+        "random",
+        lanes=int(rng.choice([4, 8, 16])),
+        filters=int(rng.choice([1, 2, 8])),
+        wgs=int(rng.integers(1, 18)),
+        mux=int(rng.choice([4, 8, 12, 16])),
+        act_w=int(rng.choice([9, 16])),
+        columns=int(rng.choice([32, 128, 1024])),
+        steps=int(rng.choice([16, 64, 512])),
+        scan=int(rng.choice([1, 2, 4, 8])),
+    )
+    for words in run_random_layer(config, rng):
         check_stream(config, words)
 
 

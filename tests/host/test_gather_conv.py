@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 from layers import FunctionalEngine, convolve, random_weights
-from test_conv import maps, run
+from test_conv import maps, run, run_random_layer
 from zeroskip.compiler import conv
 from zeroskip.compiler.conv import compile_conv
 from zeroskip.errors import FileFormatError
 from zeroskip.hardware.config import Config, get_config
 from zeroskip.hardware.packets import (
     ACT_HEADER,
-    FORMAT_S16,
     KIND_ACT,
     ROUTES,
     RUN_HEADER_0,
@@ -105,37 +104,7 @@ def random_build(rng):
 def test_random_layers_on_random_builds(seed):
     rng = np.random.default_rng([seed, 7])
     config = random_build(rng)
-    depthwise = rng.random() < 0.2
-    groups = int(rng.integers(1, 20)) if depthwise else int(rng.choice([1, 1, 3]))
-    channels = 1 if depthwise else int(rng.choice([1, 3, 8, 13, 40]))
-    filters = groups * int(rng.integers(1, 3 if depthwise else 9))
-    taps = [(1, 1), (3, 3), (1, 3), (5, 2), (3, 1), (7, 7)][rng.integers(6)]
-    geometry = {
-        "stride": tuple(int(v) for v in rng.integers(1, 4, 2)),
-        "padding": tuple(int(v) for v in rng.integers(0, 4, 4)),
-        "dilation": tuple(int(v) for v in rng.integers(1, 3, 2)),
-        "groups": groups,
-    }
-    size = [
-        max(int(rng.integers(1, 14)), (k - 1) * d + 1 - low - high)
-        for k, d, low, high in zip(
-            taps, geometry["dilation"], geometry["padding"][:2], geometry["padding"][2:], strict=True
-        )
-    ]
-    wide = config.act_w == 16 and rng.random() < 0.5
-    low, high = [(0, 255), (-255, 255), (-128, 127), (-200, 55)][rng.integers(4)]
-    low, high = (-2000, 2000) if wide else (low, high)
-    x = maps(rng, (int(rng.choice([1, 2, 5])), channels * groups, *size), low, high, rng.choice([0, 0.5, 0.95, 1]))
-    w = random_weights(rng, (filters, channels, *taps), rng.choice([0, 0.3, 0.6, 0.9, 1]), rng.choice([0, 0.3, 1]))
-    mode = ["dense", "zero_skip", "combined"][rng.integers(3)]
-    skip = bool(rng.random() < 0.6)
-    plan, engine, counters = run(config, x, w, mode, skip, tuple(size) if rng.random() < 0.5 else None, **geometry)
-    if not skip:
-        act_format = FORMAT_S16 if int(x.max()) - int(x.min()) > 255 else 0
-        foreseen = expected(plan, len(x), *size, act_format)
-        assert counters["steps"] == foreseen["step_cycles"]
-        assert foreseen["ideal_cycles"] <= foreseen["step_cycles"] <= foreseen["dense_cycles"] + counters["steps"]
-    for words in engine.streams:
+    for words in run_random_layer(config, rng):
         check_stream(config, words)
 
 
