@@ -25,8 +25,8 @@ def refuses(match, nodes, weights=(), shape=X, **options):
 def test_all_unsupported_nodes_in_one_error(rng):
     nodes = [
         node("Conv", ["x", "w"], ["c"]),
-        node("Erf", ["c"], ["t"], name="squash"),
-        node("ConvTranspose", ["t", "w"], ["u"], name="up"),
+        node("Det", ["c"], ["t"], name="squash"),
+        node("ConvInteger", ["t", "w"], ["u"], name="up"),
         node("Mine", ["u"], ["y"], domain="my.domain", name="own"),
     ]
     with pytest.raises(ModelError) as error:
@@ -34,8 +34,8 @@ def test_all_unsupported_nodes_in_one_error(rng):
     message = str(error.value)
     for part in (
         "3 nodes cannot be imported",
-        "Erf node 'squash': unsupported operator",
-        "ConvTranspose node 'up': unsupported operator: use Resize",
+        "Det node 'squash': unsupported operator",
+        "ConvInteger node 'up': unsupported operator: quantise statically",
         "my.domain.Mine node 'own': unsupported operator",
         "Supported",
         "AveragePool",
@@ -49,14 +49,14 @@ def test_unsupported_attributes_and_operators_in_one_error(rng):
         node("Conv", ["x", "w"], ["c"], name="first", auto_pad="MAYBE"),
         node("Relu", ["c"], ["r"], name="follows"),
         node("MaxPool", ["x"], ["p"], name="pool", kernel_shape=[2, 2], storage_order=1),
-        node("Erf", ["p"], ["e"], name="erf"),
+        node("Det", ["p"], ["e"], name="det"),
         node("Flatten", ["x"], ["f"], name="flat", axis=3),
         node("Concat", ["r", "e", "f"], ["y"], name="joined", axis=1),
     ]
     with pytest.raises(ModelError) as error:
         import_onnx(model(nodes, {"w": f32(rng, 4, 4, 1, 1)}, X))
     message = str(error.value)
-    for part in ("4 nodes", "'first': auto_pad = 'MAYBE'", "'pool': storage_order", "'erf'", "'flat': axis = 3"):
+    for part in ("4 nodes", "'first': auto_pad = 'MAYBE'", "'pool': storage_order", "'det'", "'flat': axis = 3"):
         assert part in message
     assert "follows" not in message and "joined" not in message
 
@@ -75,7 +75,7 @@ W = {"w": np.ones((4, 4, 3, 3), np.float32), "b": np.ones(4, np.float32), "m": n
 
 
 @pytest.mark.parametrize(
-    ("match", "nodes", "weights", "shape"),
+    "case",
     [
         (r"\(N, C, L\)", [node("Conv", ["x", "v"], ["y"])], {"v": np.ones((4, 4, 3, 3, 3), np.float32)}, (4, 9, 9, 9)),
         (r"\(N, C, L\) with", [node("Conv", ["x", "w"], ["y"])], W, (4, 9)),
@@ -116,9 +116,22 @@ W = {"w": np.ones((4, 4, 3, 3), np.float32), "b": np.ones(4, np.float32), "m": n
         ("axis = 2", [node("Flatten", ["x"], ["y"], axis=2)], {}, X),
         ("equal sizes or 1",
          [node("MaxPool", ["x"], ["p"], kernel_shape=[2, 2]), node("Add", ["x", "p"], ["y"])], {}, X),
-        ("two activations", [node("Div", ["x", "x"], ["y"])], {}, X),
+        ("not fit 4 input", [node("ConvTranspose", ["x", "v"], ["y"])], {"v": np.ones((3, 4, 2, 2), np.float32)}, X),
+        ("at least one pixel",
+         [node("ConvTranspose", ["x", "w"], ["y"], pads=[6, 6, 6, 6])], W, X),
+        ("cut into", [node("ConvTranspose", ["x", "w"], ["y"], strides=[2**13, 2**13])], W, X),
+        ("less added than the stride", [node("ConvTranspose", ["x", "w"], ["y"], output_padding=[1, 0])], W, X),
+        ("whole numbers", [node("Gather", ["x", "b"], ["y"], axis=1)], W, X),
+        ("any axis but the batch", [node("Gather", ["x", "i"], ["y"], axis=0)], {"i": np.array(0)}, X),
+        ("those it has", [node("Gather", ["x", "i"], ["y"], axis=1)], {"i": np.array([0, 4])}, X),
+        ("power of an activation", [node("Pow", ["b", "x"], ["y"])], W, X),
+        ("approximate", [node("Gelu", ["x"], ["y"], approximate="sigmoid")], {}, X, 20),
+        ("differs between images", [node("Concat", ["x", "c"], ["y"], axis=1)],
+         {"c": np.arange(2 * 4 * 9 * 8, dtype=np.float32).reshape(2, 4, 9, 8)}, X, 17, 2),
         ("two activations", [node("MatMul", ["x", "x"], ["y"])], {}, (3, 3)),
-        ("one per channel", [node("Add", ["x", "c"], ["y"])], {"c": np.ones((9, 8), np.float32)}, X),
+        ("equal sizes or 1", [node("Add", ["x", "c"], ["y"])], {"c": np.ones((7, 8), np.float32)}, X),
+        ("the first .the batch. of size 1", [node("Add", ["x", "c"], ["y"])],
+         {"c": np.ones((3, 4, 9, 8), np.float32)}, X),
         ("before opset 7", [node("Add", ["x", "b"], ["y"], axis=1, broadcast=1)], W, X),
         ("by 0", [node("Div", ["x", "c"], ["y"])], {"c": np.zeros(1, np.float32)}, X),
         ("too large or too small", [node("Div", ["x", "c"], ["y"])], {"c": np.full(1, 1e-310)}, X),
@@ -190,8 +203,9 @@ W = {"w": np.ones((4, 4, 3, 3), np.float32), "b": np.ones(4, np.float32), "m": n
         ("type", [node("Conv", ["x", "t"], ["y"])], {"t": np.ones((4, 4, 3, 3), bool)}, X),
     ],
 )  # fmt: skip
-def test_refused_graphs(match, nodes, weights, shape):
-    refuses(match, nodes, weights, shape)
+def test_refused_graphs(case):
+    match, nodes, weights, shape, *rest = case  # and the operator set, and the batch
+    refuses(match, nodes, weights, shape, **dict(zip(("opset", "batch"), rest, strict=False)))
 
 
 def test_refused_inputs_and_outputs():

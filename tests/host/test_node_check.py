@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import zeroskip
-from onnx_models import f32
+from onnx_models import f32, model, node
 from quantised_models import many_operators
 from test_import_fuzz import nhwc_network
 from zeroskip.runtime import zsk
@@ -18,10 +18,15 @@ from zeroskip.runtime.nodes import Tensor
 @pytest.fixture(scope="module")
 def models():
     rng = np.random.default_rng(0)
-    images = [f32(rng, 4, 3, 12, 12), f32(rng, 4, 8, 8, 3)]
-    return [
-        zeroskip.compile(data(rng), "tiny", x) for data, x in zip((many_operators, nhwc_network), images, strict=True)
-    ]
+    networks = (many_operators, (3, 12, 12)), (nhwc_network, (8, 8, 3)), (of_two_tensors, (3, 6, 5))
+    return [zeroskip.compile(data(rng), "tiny", f32(rng, 4, *shape)) for data, shape in networks]
+
+
+def of_two_tensors(rng) -> bytes:
+    weights = {"v": f32(rng, 4, 3, 1, 1), "w": f32(rng, 4, 3, 1, 1), "k": f32(rng, 1, 6, 5)}
+    nodes = [node("Conv", ["x", "v"], ["a"]), node("Conv", ["x", "w"], ["b"]), node("Max", ["a", "b"], ["m"])]
+    nodes += [node("Min", ["m", "k"], ["n"]), node("Exp", ["n"], ["e"]), node("Div", ["a", "e"], ["y"])]
+    return model(nodes, weights, (3, 6, 5))
 
 
 def find(models, op):
@@ -58,22 +63,24 @@ CHANGES = [
     ("transpose", "perm", (0, 0, 1)), ("transpose", "perm", (0, 1)), ("transpose", "perm", "021"),
     ("reshape", "shape", (1, 2)), ("softmax", "axis", 1), ("softmax", "axis", True), ("max_pool", "stride", (0, 1)),
     ("clip", "low", 256),
+    ("div", "shift", set_first(45)), ("div", "multiplier", set_first(-1)), ("div", "multiplier", lambda m: m[:0]),
+    ("max", "multiplier", lambda m: m[:1]), ("min", "shift", set_first(0)),
+    ("constant", "value", lambda v: v[:, :1]), ("constant", "value", lambda v: v.astype(np.int64)),
+    ("constant", "value", lambda v: v[:0]),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("op", "key", "value"), CHANGES)
 def test_what_does_not_fit_is_refused(models, op, key, value):
     if op == "clip":
-        model = models[0]
-        node = dataclasses.replace(
-            find(models, "add")[1], op="clip", inputs=(model.input,), output=model.input, arrays={}
-        )
-        node = dataclasses.replace(node, attrs={"low": 0, "high": 255})
+        net = models[0]
+        one = dataclasses.replace(find(models, "add")[1], op="clip", inputs=(net.input,), output=net.input, arrays={})
+        one = dataclasses.replace(one, attrs={"low": 0, "high": 255})
     else:
-        model, node = find(models, op)
-    check(node, model.tensors)
+        net, one = find(models, op)
+    check(one, net.tensors)
     with pytest.raises((ValueError, TypeError)):
-        check(change(node, key, value), model.tensors)
+        check(change(one, key, value), net.tensors)
 
 
 def test_integer_softmax_is_checked():
@@ -93,8 +100,8 @@ def test_integer_softmax_is_checked():
 
 def test_every_operator_survives_a_file(models):
     rng = np.random.default_rng(1)
-    for model in models:
-        images = f32(rng, 2, *model.input_shape)
-        again = zsk.loads(zsk.dumps(model))
-        assert (again.reference(images) == model.reference(images)).all()
-        assert zsk.dumps(again) == zsk.dumps(model)
+    for net in models:
+        images = f32(rng, 2, *net.input_shape)
+        again = zsk.loads(zsk.dumps(net))
+        assert (again.reference(images) == net.reference(images)).all()
+        assert zsk.dumps(again) == zsk.dumps(net)

@@ -13,12 +13,16 @@ import math
 
 import numpy as np
 
-from .functions import TIMES_INPUT
-from .graph import PICKING, Graph, Node
+from .functions import joined
+from .graph import PICKING, Graph, Node, slices
 from .layout import sink_transposes
 
 CLIPPED = ("conv", "affine", "add", "mul", "average_pool")
 """Operators that a following clip can be fused into: those that rescale their result anyway."""
+
+
+_COMBINED = ("add", "mul", "div", "max", "min")
+"""Operators of two tensors; of two functions of one tensor they are a function, too."""
 
 
 def transparent(node: Node) -> bool:
@@ -34,7 +38,7 @@ def fold(graph: Graph) -> Graph:
     folder = _Folder(graph)
     for op, rule in (
         ("reshape", folder.useless_reshape),
-        ("mul", folder.times_itself_to_table),
+        (tuple(_COMBINED), folder.combined_to_table),
         ("affine", folder.affine_into_producer),
         ("affine", folder.affine_into_conv),
         ("table", folder.into_table),
@@ -50,7 +54,7 @@ def fold(graph: Graph) -> Graph:
         ("pad", folder.pad_into_conv),
     ):
         for node in list(graph.nodes):
-            if node.op == op and node not in folder.removed:
+            if node.op in (op if isinstance(op, tuple) else (op,)) and node not in folder.removed:
                 rule(node)
         graph.nodes = [node for node in graph.nodes if node not in folder.removed]
     _drop_unread(graph)
@@ -149,22 +153,48 @@ class _Folder:
     # -- affine nodes --------------------------------------------------------------------------------
     def affine_into_producer(self, node: Node) -> None:
         """y = a (W x + b) + c: scale the filters.  Two affine nodes merge in the same way."""
-        producer = self.producer_for(node)
-        while producer is not None and producer.op == "reshape":  # one that keeps channels apart may lie between
-            before, after = (self.graph.shapes[name] for name in (producer.inputs[0], producer.output))
-            if before[0] != after[0] and node.weight.size + node.bias.size > 2:
-                return
+        producer, moves = self.producer_for(node), []
+        while producer is not None and producer.op in ("reshape", "transpose", "slice"):
+            moves.append(producer)
             producer = self.producer_for(producer)
         if producer is None or producer.op not in ("conv", "affine") or producer.given:
             return
-        scale = node.weight
+        scale, offset = node.weight, node.bias
+        if moves and scale.size + offset.size > 2:
+            channels = self._channels_before(moves)
+            if channels is None:
+                return
+            scale, offset = (values if values.size == 1 else values[channels] for values in (scale, offset))
         if producer.op == "conv":
             scale = np.broadcast_to(scale, producer.bias.shape)
             producer.weight = producer.weight * scale.reshape(-1, 1, 1, 1)
         else:
             producer.weight = producer.weight * scale
-        producer.bias = producer.bias * scale + node.bias
+        producer.bias = producer.bias * scale + offset
         self.drop(node)
+
+    def _channels_before(self, moves: list[Node]) -> np.ndarray | None:
+        """The channel behind some moves of values that each channel before them ends up in; None: in several.
+
+        Args:
+            moves: reshapes, transposes and slices, the last one first.
+        """
+        shape = self.graph.shapes[moves[0].output]
+        found = np.broadcast_to(np.arange(shape[0]).reshape(-1, *[1] * (len(shape) - 1)), shape)
+        for move in moves:  # backwards: of every element, the channel it ends up in; -1: it is cut off
+            before = self.graph.shapes[move.inputs[0]]
+            if move.op == "reshape":
+                found = found.reshape(before)
+            elif move.op == "transpose":
+                found = found.transpose(np.argsort(move.attrs["perm"]))
+            else:
+                whole = np.full((1, *before), -1)
+                whole[slices(move.attrs)] = found
+                found = whole[0]
+        found = found.reshape(len(found), -1)
+        channels = found.max(axis=1)
+        alike = (found == channels[:, None]) | (found < 0)
+        return channels.clip(0) if alike.all() else None
 
     def affine_into_conv(self, node: Node) -> None:
         """W (a x + c) + b; with padding only if c = 0, since the padding's zeros would have to shift too."""
@@ -211,41 +241,49 @@ class _Folder:
         graph.nodes[at : at + 1] = [before, node, after]
 
     # -- functions -----------------------------------------------------------------------------------
-    def times_itself_to_table(self, node: Node) -> None:
-        """x * f(x), as SiLU and spelled-out hard swish have it, is one function of x."""
-        for x, name in (node.inputs, node.inputs[::-1]):
-            chain, current = [], name
-            while current != x:
-                producer = self.producers.get(current)
-                if producer is None or self.only_reader(current) is None or current in self.graph.quants:
-                    break
-                step = _steps(producer)
-                if step is None or TIMES_INPUT in (name for name, *_ in step):
-                    break
-                chain[:0] = step
-                current = producer.inputs[0]
-            if current == x and name != x and "clip" not in node.attrs:
-                self.readers[x] = [r for r in self.readers[x] if r is not node]
-                while name != x:
-                    producer = self.producers[name]
-                    name = producer.inputs[0]
-                    self.readers[name].remove(producer)
-                    self.removed.add(producer)
-                self.readers[x].append(node)
-                node.op, node.inputs, node.attrs = "table", [x], {"chain": (*chain, (TIMES_INPUT,))}
-                return
+    def combined_to_table(self, node: Node) -> None:
+        """x * f(x), f(x) / g(x) and the like, as SiLU and spelled-out GELU have them, are one function of x."""
+        if "clip" in node.attrs:
+            return
+        left, right = (self._functions_of(name) for name in node.inputs)
+        x = next((name for name in left if name in right), None)
+        if x is None:
+            return
+        for name in node.inputs:
+            self.readers[name].remove(node)
+        for name in node.inputs:
+            while name != x and self.producers[name] not in self.removed:
+                producer = self.producers[name]
+                self.removed.add(producer)
+                name = producer.inputs[0]
+                self.readers[name].remove(producer)
+        self.readers[x].append(node)
+        op = "sub" if node.attrs.get("signs") == (1, -1) else node.op
+        node.op, node.inputs, node.attrs = "table", [x], {"chain": (*left[x], (op, right[x]))}
+
+    def _functions_of(self, name: str) -> dict[str, tuple]:
+        """Tensors that a tensor is a function of, nearest first -> that function; what is between has no reader."""
+        found, chain = {name: ()}, ()
+        while name in self.producers and self.only_reader(name) is not None and name not in self.graph.quants:
+            steps = _steps(self.producers[name])
+            if steps is None:
+                break
+            chain = joined(steps, chain)
+            name = self.producers[name].inputs[0]
+            found[name] = chain
+        return found
 
     def into_table(self, node: Node) -> None:
         """A function of one number after a table (or, when rounded, after a clip) is part of it."""
         steps, producer = _steps(node), self.producer_for(node)
-        if steps is None or producer is None or TIMES_INPUT in (name for name, *_ in steps):
+        if steps is None or producer is None:
             return
         if producer.op == "clip" and node.op == "quantise":
             producer.attrs = {"chain": _steps(producer)}
             producer.op = "table"
         elif producer.op != "table" or (node.weight is not None and node.weight.size > 1):
             return
-        producer.attrs["chain"] = (*producer.attrs["chain"], *steps)
+        producer.attrs["chain"] = joined(producer.attrs["chain"], steps)
         self.drop(node)
 
     # -- clips and rounding --------------------------------------------------------------------------

@@ -10,7 +10,9 @@ affine         ``weight``, ``bias``: one value per element of axis 0 or one for 
 clip           attributes low, high (float, may be infinite)
 table          attribute chain (``functions.py``); for a step "prelu" ``weight``, slopes (C,)
 quantise       rounds to what the file says of its output (``Graph.quants``)
-add, mul       two inputs that broadcast, of one rank; add has attribute signs, +1 or -1 for each
+add, mul, div  two inputs that broadcast, of one rank; add has attribute signs, +1 or -1 for each
+max, min       the same
+constant       ``weight``, the same for every image; its input only says how many there are
 concat         any number of inputs; attribute axis
 max_pool       attributes kernel, stride, padding, dilation
 average_pool   the same, and ``weight``: float (OH, OW) or (1, 1), 1/(elements counted) of each window
@@ -29,6 +31,7 @@ softmax        attribute axis
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -138,7 +141,15 @@ class Graph:
 
 def execute(node: Node, inputs: list[np.ndarray]) -> np.ndarray:
     """One node in float32; inputs and output (N, *shape)."""
-    y = _OPERATORS[node.op](node, *inputs)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        y = _OPERATORS[node.op](node, *inputs)
+    if node.op in ("table", "div") and (undefined := np.isnan(y)).any():
+        warnings.warn(
+            f"{node.label} node {node.name!r}: some of its inputs have no real result (such as the square root of a "
+            f"negative number); zeroskip gives 0 there",
+            stacklevel=2,
+        )
+        y = np.where(undefined, np.float32(0), y)
     return np.clip(y, *node.attrs["clip"]) if "clip" in node.attrs else y
 
 
@@ -192,6 +203,10 @@ _OPERATORS = {
     "quantise": lambda node, x: x,
     "add": lambda node, x, y: x * node.attrs["signs"][0] + y * node.attrs["signs"][1],
     "mul": lambda node, x, y: x * y,
+    "div": lambda node, x, y: x / y,
+    "max": lambda node, x, y: np.maximum(x, y),
+    "min": lambda node, x, y: np.minimum(x, y),
+    "constant": lambda node, x: np.repeat(node.weight.astype(np.float32)[None], len(x), axis=0),
     "concat": lambda node, *parts: np.concatenate(parts, axis=node.attrs["axis"] + 1),
     "max_pool": lambda node, x: reduce_windows(x, *_window(node), np.maximum, fill=-np.inf),
     "average_pool": lambda node, x: reduce_windows(x, *_window(node), np.add) * node.weight.astype(np.float32),

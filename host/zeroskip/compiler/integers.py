@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import ModelError
 from ..runtime import nodes as runtime
-from ..runtime.hostops import FRACTION, SOFTMAX_LEVELS, SOFTMAX_ONE, SUM_LIMIT, Quant
+from ..runtime.hostops import DIVIDE_SHIFT, FRACTION, SOFTMAX_LEVELS, SOFTMAX_ONE, SUM_LIMIT, Quant
 from .functions import apply
 from .graph import Node
 from .quantise import clip_bounds, factors
@@ -58,9 +58,7 @@ def _table(node: Node, x, y):
     slope = None if node.weight is None else node.weight.reshape(-1, 1)
     with np.errstate(all="ignore"):
         values = apply(node.attrs.get("chain", ()), real, slope)
-    if not np.isfinite(values).all():
-        raise ModelError(f"{node.label} node {node.name!r}: its result is not finite for every value of its input")
-    return {}, {"table": y.quantise(values)}
+    return {}, {"table": y.quantise(np.where(np.isnan(values), 0, values))}  # an infinite one saturates
 
 
 def _add(node: Node, x, y):
@@ -77,7 +75,18 @@ def _mul(node: Node, x, y):
     return clip_bounds(node, y), {"multiplier": multiplier, "shift": shift}
 
 
-def _concat(node: Node, x, y):
+def _div(node: Node, x, y):
+    factor = x[0].scale / x[1].scale / y.scale
+    multiplier, shift = factors(node, np.array([factor]))
+    coarser = max(int(shift[0]) - DIVIDE_SHIFT, 0)  # bits a tiny factor has to do without
+    return {}, {"multiplier": multiplier >> coarser, "shift": shift - coarser}
+
+
+def _constant(node: Node, x, y):
+    return {}, {"value": y.quantise(node.weight)}
+
+
+def _one_factor_each(node: Node, x, y):
     multiplier, shift = factors(node, np.array([quant.scale for quant in x]) / y.scale)
     return {}, {"multiplier": multiplier, "shift": shift}
 
@@ -109,7 +118,11 @@ _PARAMETERS = {
     "quantise": _table,
     "add": _add,
     "mul": _mul,
-    "concat": _concat,
+    "div": _div,
+    "max": _one_factor_each,
+    "min": _one_factor_each,
+    "constant": _constant,
+    "concat": _one_factor_each,
     "average_pool": _average_pool,
     "resize": _resize,
     "integer_softmax": _integer_softmax,

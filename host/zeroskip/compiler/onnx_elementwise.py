@@ -27,13 +27,30 @@ def clip(source: Source) -> None:
 
 @importer("Min", "Max")
 def min_max(source: Source) -> None:
-    constants = [i for i in range(len(source.node.input)) if source.is_constant(i)]
-    if len(source.node.input) != 2 or len(constants) != 1:
-        raise source.error("accepted: one activation and one constant number")
-    bound = source.scalar(constants[0], 0.0)
-    low, high = (bound, math.inf) if source.op == "Max" else (-math.inf, bound)
-    x = 1 - constants[0]
-    source.emit("clip", source.shape(x), inputs=(x,), attrs={"low": low, "high": high})
+    """A constant number is a bound; whatever else there is, one after the other."""
+    places = range(len(source.node.input))
+    bounds = [i for i in places if source.is_constant(i) and source.constant(i).size == 1]
+    others = [i for i in places if i not in bounds]
+    if not others:
+        raise source.error("constants only; accepted: at least one activation")
+    found = [source.scalar(i, 0.0) for i in bounds]
+    low, high = (max(found, default=-math.inf), math.inf)
+    if source.op == "Min":
+        low, high = -math.inf, min(found, default=math.inf)
+    attrs = {"low": low, "high": high}
+    if len(others) == 1:
+        source.emit("clip", source.shape(others[0]), inputs=(others[0],), attrs=attrs)
+        return
+    if not bounds:
+        fold_left(source, source.op.lower(), others)
+        return
+    x = fold_left(source, source.op.lower(), others, last=False)
+    source.emit("clip", source.importer.shapes[x], inputs=(x,), attrs=attrs)
+
+
+@importer("Sum")
+def sum_(source: Source) -> None:
+    fold_left(source, "add", range(len(source.node.input)), {"signs": (1, 1)})
 
 
 _FUNCTIONS = {
@@ -43,7 +60,22 @@ _FUNCTIONS = {
     "HardSwish": ("hard_swish",),
     "HardSigmoid": ("hard_sigmoid", ("alpha", 0.2), ("beta", 0.5)),
     "LeakyRelu": ("leaky_relu", ("alpha", 0.01)),
+    "ThresholdedRelu": ("thresholded_relu", ("alpha", 1.0)),
     "Elu": ("elu", ("alpha", 1.0)),
+    "Selu": ("selu", ("alpha", 1.67326319217681884765625), ("gamma", 1.05070102214813232421875)),
+    "Celu": ("celu", ("alpha", 1.0)),
+    "Softsign": ("softsign",),
+    "Swish": ("swish", ("alpha", 1.0)),
+    "Mish": ("mish",),
+    "Erf": ("erf",),
+    "Exp": ("exp",),
+    "Log": ("log",),
+    "Sqrt": ("sqrt",),
+    "Abs": ("abs",),
+    "Sign": ("sign",),
+    "Floor": ("floor",),
+    "Ceil": ("ceil",),
+    "Round": ("round",),
 }
 """ONNX operator -> function of ``functions.py``, attributes with their defaults."""
 
@@ -54,12 +86,44 @@ def function(source: Source) -> None:
     values = [source.number(*parameter) for parameter in parameters]
     if not all(map(math.isfinite, values)):
         raise source.error(f"parameters {values}; accepted: finite numbers")
-    source.emit("table", source.shape(0), attrs={"chain": ((name, *values),)})
+    if source.op == "Celu" and values == [0]:
+        raise source.error("alpha = 0; accepted: any other number")
+    _table(source, name, *values)
+
+
+def _table(source: Source, name: str, *parameters: float, index: int = 0) -> None:
+    source.emit("table", source.shape(index), inputs=(index,), attrs={"chain": ((name, *parameters),)})
+
+
+@importer("Gelu")
+def gelu(source: Source) -> None:
+    how = source.text("approximate", "none")
+    if how not in ("none", "tanh"):
+        raise source.error(f"approximate = {how!r}; accepted: none, tanh")
+    _table(source, "gelu" if how == "none" else "gelu_tanh")
+
+
+@importer("Reciprocal")
+def reciprocal(source: Source) -> None:
+    _table(source, "divide_from", 1.0)
+
+
+@importer("Pow")
+def power(source: Source) -> None:
+    if source.is_constant(0):
+        raise source.error("a constant to the power of an activation; accepted: an activation to a constant power")
+    _table(source, "power", source.scalar(1, 1.0))
 
 
 @importer("PRelu")
 def prelu(source: Source) -> None:
-    axis, slope = _vector(source, 1, source.shape(0))
+    shape, found = source.shape(0), _vector(source, 1, source.shape(0))
+    if found is None:
+        raise source.error(
+            f"slopes of shape {source.constant(1).shape} on ({dims(shape)}); accepted: one value, or one per channel, "
+            f"of shape {(shape[0],) + (1,) * (len(shape) - 1)} (or one for every index of another axis)"
+        )
+    axis, slope = found
     if slope.size == 1:
         source.emit("table", source.shape(0), attrs={"chain": (("leaky_relu", float(slope[0])),)})
         return
@@ -124,41 +188,65 @@ def div(source: Source) -> None:
             raise source.error("a division by 0")
         return 1 / c, np.zeros(1)
 
-    _arithmetic(source, inverse, None, None)
+    if source.is_constant(0) and not source.is_constant(1) and source.constant(0).size == 1:
+        _table(source, "divide_from", float(source.constant(0).reshape(-1)[0]), index=1)
+        return
+    _arithmetic(source, inverse, None, "div")
 
 
-def _arithmetic(source: Source, right, left, op: str | None, **attrs) -> None:
-    """With a constant: an affine node (``right``: x op c, ``left``: c op x).  Two activations: ``op``."""
+def _arithmetic(source: Source, right, left, op: str, **attrs) -> None:
+    """With a constant: an affine node (``right``: x op c, ``left``: c op x).  Else of two tensors: ``op``."""
     if source.has("axis"):
         raise source.error("attribute axis, as before opset 7; accepted: opset 7 or later (onnx.version_converter)")
     constant = next((i for i in (0, 1) if source.is_constant(i)), None)
-    if constant is None:
-        _of_two(source, op, attrs)
+    make = None if constant is None else (left, right)[constant]
+    found = None if make is None else _vector(source, constant, source.shape(1 - constant))
+    if found is None:
+        fold_left(source, op, (0, 1), attrs)
         return
-    make = (left, right)[constant]
-    if make is None:
-        raise source.error(f"{source.op} of a constant by an activation; accepted: activation by constant")
-    x = 1 - constant
-    axis, vector = _vector(source, constant, source.shape(x))
+    axis, vector = found
     scale, offset = make(vector)
     if not (np.isfinite(scale).all() and np.isfinite(offset).all()):
         raise source.error("its constant is too large or too small for a finite result")
-    _on_axis(source, "affine", x, axis, weight=scale, bias=offset)
+    _on_axis(source, "affine", 1 - constant, axis, weight=scale, bias=offset)
 
 
-def _of_two(source: Source, op: str | None, attrs) -> None:
-    if op is None:
-        raise source.error(f"{source.op} of two activations; accepted: of an activation by a constant")
-    shape, other = source.shape(0), source.shape(1)
-    if len(shape) != len(other) or not all(a == b or 1 in (a, b) for a, b in zip(shape, other, strict=True)):
-        raise source.error(
-            f"{source.op} of ({dims(shape)}) and ({dims(other)}); accepted: equally many axes, of equal sizes or 1"
-        )
-    source.emit(op, tuple(map(max, shape, other)), inputs=(0, 1), attrs=attrs)
+def fold_left(source: Source, op: str, places, attrs=None, *, last: bool = True) -> str:
+    """``op`` of two inputs, of that and the third, and so on; constants that vary in any way take part.
+
+    Args:
+        places: of the inputs.
+        last: whether the result is the node's.
+
+    Returns:
+        the tensor of the result.
+    """
+    places, attrs = list(places), attrs or {}
+    shapes = {i: source.shape(i) for i in places if not source.is_constant(i)}
+    if not shapes:
+        raise source.error("constants only; accepted: at least one activation")
+    rank = len(next(iter(shapes.values())))
+    near = next(iter(shapes))
+    tensors = [source.tensor(i) if i in shapes else source.constant_tensor(i, rank, near) for i in places]
+    result = tensors[0]
+    for i, tensor in enumerate(tensors[1:], 2):
+        shape, other = source.importer.shapes[result], source.importer.shapes[tensor]
+        if len(shape) != len(other) or not all(a == b or 1 in (a, b) for a, b in zip(shape, other, strict=True)):
+            raise source.error(
+                f"{source.op} of ({dims(shape)}) and ({dims(other)}); accepted: equally many axes, of equal sizes or 1"
+            )
+        wider = tuple(map(max, shape, other))
+        if i == len(tensors) and last:
+            source.emit(op, wider, inputs=(result, tensor), attrs=attrs)
+        else:
+            result = source.step(op, wider, (result, tensor), attrs=attrs)
+    if len(tensors) == 1 and last:
+        source.alias(places[0])
+    return result
 
 
-def _vector(source: Source, index: int, shape) -> tuple[int, np.ndarray]:
-    """A constant that varies along one axis at most: the axis (without the batch), and (n,) or (1,)."""
+def _vector(source: Source, index: int, shape) -> tuple[int, np.ndarray] | None:
+    """A constant that varies along one axis at most: the axis (without the batch), and (n,) or (1,); else None."""
     value = source.constant(index)
     full = (1,) * (len(shape) + 1 - value.ndim) + value.shape
     varying = [i for i, n in enumerate(full) if n != 1]
@@ -171,11 +259,7 @@ def _vector(source: Source, index: int, shape) -> tuple[int, np.ndarray]:
         and full[varying[0]] == shape[varying[0] - 1]
     ):
         return varying[0] - 1, value.reshape(-1)
-    channels = (shape[0],) + (1,) * (len(shape) - 1)
-    raise source.error(
-        f"a constant of shape {value.shape} on ({dims(shape)}); accepted: one value, or one per channel, of shape "
-        f"{channels} (or one for every index of another axis)"
-    )
+    return None
 
 
 def _on_axis(source: Source, op: str, index: int, axis: int, **fields) -> None:

@@ -15,14 +15,13 @@ import numpy as np
 
 from ..errors import ModelError
 from ..runtime.hostops import Quant
-from . import onnx_elementwise, onnx_layers, onnx_quantised, onnx_shapes  # noqa: F401 (they register operators)
+from . import onnx_elementwise, onnx_layers, onnx_quantised, onnx_shapes, onnx_transposed  # noqa: F401 (they register operators)
 from .fold import fold
 from .graph import Graph, Node
 from .onnx_constants import FOLDABLE, MAX_ELEMENTS, Integers, attributes, evaluate, read_tensor
 from .onnx_source import OPERATORS, Source
 
 HINTS = {
-    "ConvTranspose": "use Resize (nearest or linear) and Conv",
     "ConvInteger": "quantise statically, not dynamically",
     "DynamicQuantizeLinear": "quantise statically, not dynamically",
     "MatMulInteger": "quantise statically, not dynamically",

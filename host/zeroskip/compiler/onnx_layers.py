@@ -179,18 +179,20 @@ def global_max_pool(source: Source) -> None:
     _reduce(source, "max_pool", tuple(range(1, rank)), keep=True)
 
 
-@importer("ReduceMean")
-def reduce_mean(source: Source) -> None:
-    axes, rank = source.axes(1, len(source.shape(0)) + 1), len(source.shape(0))
+@importer("ReduceMax", on_integers=True)
+@importer("ReduceMean", "ReduceSum")
+def reduce(source: Source) -> None:
+    op = "max_pool" if source.op == "ReduceMax" else "average_pool"
+    axes = source.axes(1, len(source.shape(0)) + 1)
     if axes is None and source.integer("noop_with_empty_axes", 0):
         source.alias(0)
         return
     if axes is None or 0 in axes:
-        raise source.error("a mean over the batch; accepted: axes = any but 0")
-    _reduce(source, "average_pool", tuple(sorted(a - 1 for a in axes)), bool(source.integer("keepdims", 1)), rank)
+        raise source.error("over the batch; accepted: axes = any but 0")
+    _reduce(source, op, tuple(sorted(a - 1 for a in axes)), bool(source.integer("keepdims", 1)))
 
 
-def _reduce(source: Source, op: str, axes: tuple[int, ...], keep: bool, rank: int = 0) -> None:
+def _reduce(source: Source, op: str, axes: tuple[int, ...], keep: bool) -> None:
     """One window over whole axes (counted without the batch)."""
     shape = source.shape(0)
     if not axes:
@@ -203,7 +205,7 @@ def _reduce(source: Source, op: str, axes: tuple[int, ...], keep: bool, rank: in
         attrs["kernel"] = shape[1:]
     else:
         x = source.reshaped(source.transposed(x, (*others, *axes)), (channels, 1, count))
-    weight = {"weight": np.full((1, 1), 1 / count)} if op == "average_pool" else {}
+    weight = {"weight": np.full((1, 1), 1 / count if source.op != "ReduceSum" else 1.0)} if op == "average_pool" else {}
     kept = tuple(1 if a in axes else n for a, n in enumerate(shape))
     result = kept if keep else tuple(shape[a] for a in others)
     if not result:

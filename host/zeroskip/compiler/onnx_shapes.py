@@ -119,18 +119,54 @@ def _maps(source: Source) -> tuple[int, int, int]:
 @importer("Concat", on_integers=True)
 def concat(source: Source) -> None:
     places = range(len(source.node.input))
-    shapes = [source.shape(i) for i in places]
+    near = next((i for i in places if not source.is_constant(i)), 0)
+    rank = len(source.shape(near))
+    tensors = [source.tensor(i) if not source.is_constant(i) else source.constant_tensor(i, rank, near) for i in places]
+    shapes = [source.importer.shapes[tensor] for tensor in tensors]
     axis = source.integer("axis", 1)
     axis += len(shapes[0]) + 1 if axis < 0 else 0
     rest = [shape[: axis - 1] + shape[axis:] for shape in shapes]
     if not 1 <= axis <= len(shapes[0]) or len({len(s) for s in shapes}) > 1 or len(set(rest)) > 1:
         found = ", ".join(f"({dims(shape)})" for shape in shapes[:5])
         raise source.error(f"axis {axis} of {found}; accepted: any axis but the batch, all others of equal size")
-    if len({source.quant(i) for i in places}) > 1:
+    if len({source.quant(i) if not source.is_constant(i) else None for i in places}) > 1:
         raise source.error("integers of tensors with different scales; accepted: real numbers, or equal scales")
     shape = list(shapes[0])
     shape[axis - 1] = sum(s[axis - 1] for s in shapes)
-    source.emit("concat", tuple(shape), inputs=tuple(places), attrs={"axis": axis - 1})
+    source.emit("concat", tuple(shape), inputs=tensors, attrs={"axis": axis - 1})
+
+
+@importer("Gather", on_integers=True)
+def gather(source: Source) -> None:
+    """Constant places along one axis: a slice where they are evenly apart, else rows that a "resize" picks."""
+    shape, index = source.shape(0), source.constant(1)
+    axis = source.integer("axis", 0)
+    axis += len(shape) + 1 if axis < 0 else 0
+    if not 1 <= axis <= len(shape) or index.dtype.kind not in "iu" or not index.size:
+        raise source.error(f"axis {axis} of ({dims(shape)}), indices {index.dtype} {index.shape}; accepted: constant "
+                           f"whole numbers, any axis but the batch")  # fmt: skip
+    length, before, after = shape[axis - 1], shape[: axis - 1], shape[axis:]
+    places = index.astype(np.int64).ravel()
+    if places.min() < -length or places.max() >= length:
+        raise source.error(f"indices {places.min()} to {places.max()} of an axis of {length}; accepted: those it has")
+    places %= length
+    result = (*before, *index.shape, *after)
+    if not result:
+        raise source.error("a result (N,) without axes; accepted: at least one axis left")
+    steps = np.diff(places)
+    if not steps.size or ((steps == steps[0]).all() and steps[0]):
+        step = int(steps[0]) if steps.size else 1
+        bounds = [(0, n, 1) for n in shape]
+        bounds[axis - 1] = (int(places[0]), int(places[-1]) + (1 if step > 0 else -1), step)
+        start, stop, stride = (tuple(values) for values in zip(*bounds, strict=True))
+        attrs = {"start": start, "stop": stop, "step": stride}
+        tensor = source.step("slice", (*before, places.size, *after), attrs=attrs)
+    else:
+        maps = (math.prod(before), length, math.prod(after))
+        rows, columns = (np.stack([p, p, np.zeros(len(p))]) for p in (places, np.arange(maps[2])))
+        attrs = {"rows": rows, "columns": columns}
+        tensor = source.step("resize", (maps[0], places.size, maps[2]), (source.reshaped(0, maps),), attrs=attrs)
+    source.finish(tensor, result)
 
 
 @importer("Slice", on_integers=True)

@@ -286,6 +286,28 @@ class Source:
         shape = tuple(self.importer.shapes[tensor][axis] for axis in perm)
         return self.step("transpose", shape, (tensor,), attrs={"perm": tuple(perm)})
 
+    def constant_tensor(self, index: int, rank: int, near: int) -> str:
+        """The graph's tensor of a constant input, the same for every image.
+
+        Args:
+            rank: axes it is to have, without the batch.
+            near: an input that is an activation: the batch has as many images.
+
+        Raises:
+            ModelError: more axes, or images that differ.
+        """
+        value = self.constant(index).astype(np.float64)
+        full = (1,) * (rank + 1 - value.ndim) + value.shape
+        if len(full) != rank + 1 or full[0] not in (1, self.batch) or not value.size:
+            raise self.error(
+                f"a constant of shape {value.shape} beside an activation of {rank + 1} axes; accepted: as many axes or "
+                f"fewer, the first (the batch) of size 1"
+            )
+        value = value.reshape(full)
+        if (value != value[:1]).any():
+            raise self.error(f"a constant of shape {full} that differs between images; accepted: one for all images")
+        return self.step("constant", full[1:], (near,), weight=value[0])
+
     def finish(self, tensor: str, shape) -> None:
         """This node's result is a tensor, seen in a shape."""
         self.emit("reshape", shape, inputs=(tensor,), attrs={"shape": tuple(shape)})

@@ -24,6 +24,9 @@ SUM_LIMIT = 2**31
 FRACTION = 2**11
 """Unit of the weights of :func:`resize`."""
 
+DIVIDE_SHIFT = 44
+"""Largest shift of :func:`divide`, so that a divisor of 17 bits still fits 62."""
+
 SOFTMAX_ONE, SOFTMAX_LEVELS, SOFTMAX_AXIS = 2**22, 2**16, 2**20
 """Unit of the exponentials and of ``levels`` in :func:`integer_softmax`, and the longest axis 64 bits allow."""
 
@@ -170,6 +173,26 @@ def mul(a, b, a_quant: Quant, b_quant: Quant, multiplier, shift, quant: Quant, l
     return requantise(product, multiplier, shift, quant, low, high)
 
 
+def extreme(operator: np.ufunc, inputs, quants, multipliers, shifts, quant: Quant) -> np.ndarray:
+    """``np.maximum`` or ``np.minimum`` of two tensors that broadcast, each requantised to the result's scale first."""
+    return operator(*_rescaled(inputs, quants, multipliers, shifts, quant))
+
+
+def divide(a, b, a_quant: Quant, b_quant: Quant, multiplier: int, shift: int, quant: Quant) -> np.ndarray:
+    """Quotient of two tensors that broadcast, exact and rounded once.
+
+    ``saturate(round_half_even((a - za) * multiplier / ((b - zb) * 2**shift)) + zero_point)``; what is divided by 0
+    saturates, 0 / 0 is 0.
+    """
+    numerator, divisor = a.astype(np.int64) - a_quant.zero_point, b.astype(np.int64) - b_quant.zero_point
+    numerator = numerator * np.where(divisor < 0, -multiplier, multiplier)
+    divisor = np.abs(divisor) << shift
+    quotient, rest = np.divmod(numerator, np.maximum(divisor, 1))
+    quotient += (2 * rest > divisor) | ((2 * rest == divisor) & (quotient % 2 == 1))
+    quotient = np.where(divisor == 0, np.sign(numerator) << 32, quotient)
+    return np.clip(quotient + quant.zero_point, quant.low, quant.high).astype(quant.dtype)
+
+
 def lookup(x: np.ndarray, table: np.ndarray, quant: Quant) -> np.ndarray:
     """``table[channel, q - low]``: any function of one number.
 
@@ -186,11 +209,15 @@ def lookup(x: np.ndarray, table: np.ndarray, quant: Quant) -> np.ndarray:
 
 def concat(parts, quants, multipliers, shifts, quant: Quant, axis: int) -> np.ndarray:
     """Tensors side by side; those of another scale or zero point are requantised first."""
-    parts = [
+    return np.concatenate(_rescaled(parts, quants, multipliers, shifts, quant), axis=axis)
+
+
+def _rescaled(parts, quants, multipliers, shifts, quant: Quant) -> list[np.ndarray]:
+    """Each tensor with the scale and zero point of ``quant``."""
+    return [
         x if own == quant else requantise(x.astype(np.int64) - own.zero_point, multiplier, shift, quant)
         for x, own, multiplier, shift in zip(parts, quants, multipliers, shifts, strict=True)
     ]
-    return np.concatenate(parts, axis=axis)
 
 
 def pad(x: np.ndarray, padding, quant: Quant) -> np.ndarray:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .hostops import FRACTION, MAX_SHIFT, SOFTMAX_AXIS, SOFTMAX_ONE, SUM_LIMIT, out_size
+from .hostops import DIVIDE_SHIFT, FRACTION, MAX_SHIFT, SOFTMAX_AXIS, SOFTMAX_ONE, SUM_LIMIT, out_size
 from .nodes import Node, Tensor
 
 MAX_ELEMENTS = 2**28
@@ -20,6 +20,10 @@ _FIELDS = {
     "conv": ({}, _BOUNDS, {"bias": np.int32, **_SCALE}),
     "add": ({}, {*_BOUNDS, "shift"}, {"multiplier": np.int32}),
     "mul": ({}, _BOUNDS, _SCALE),
+    "div": ({}, set(), _SCALE),
+    "max": ({}, set(), _SCALE),
+    "min": ({}, set(), _SCALE),
+    "constant": ({}, set(), {"value": None}),
     "concat": ({}, {"axis"}, _SCALE),
     "clip": ({}, _BOUNDS, {}),
     "table": ({}, set(), {"table": None}),
@@ -35,6 +39,7 @@ _FIELDS = {
 }
 """Operator -> (attributes that are lists, with their length; attributes that are integers; arrays, with their type)."""
 
+_PAIRS = ("add", "mul", "div", "max", "min")
 _SAME_QUANT = ("max_pool", "clip", "resize", "pad", "slice", "reshape", "transpose", "softmax")
 
 
@@ -55,7 +60,7 @@ def check(node: Node, tensors: Mapping[str, Tensor]) -> None:
     _need(set(node.arrays) == set(arrays), f"arrays {sorted(node.arrays)}")
     for key, dtype in arrays.items():
         _need(dtype is None or node.arrays[key].dtype == dtype, f"{key} is {node.arrays[key].dtype}")
-    count = {"add": 2, "mul": 2, "concat": max(1, len(node.inputs))}.get(node.op, 1)
+    count = {**dict.fromkeys(_PAIRS, 2), "concat": max(1, len(node.inputs))}.get(node.op, 1)
     _need(len(node.inputs) == count, f"{len(node.inputs)} inputs")
     _need((node.plan is not None) == (node.op == "conv"), "a plan in the wrong place")
     x, y = [tensors[name] for name in node.inputs], tensors[node.output]
@@ -101,9 +106,10 @@ def _conv(node: Node, x: Tensor, y: Tensor) -> tuple[int, ...]:
 
 def _pair(node: Node, a: Tensor, b: Tensor, y: Tensor) -> tuple[int, ...]:
     _need(len(a.shape) == len(b.shape), "inputs of different ranks")
-    expected = 2 if node.op == "add" else 1
+    expected = 2 if node.op in ("add", "max", "min") else 1
     _need(all(array.shape == (expected,) for array in node.arrays.values()), "parameters of a wrong number")
-    _need(node.op == "add" or a.quant.reach * b.quant.reach < SUM_LIMIT, "products beyond 32 bits")
+    _need(node.op != "mul" or a.quant.reach * b.quant.reach < SUM_LIMIT, "products beyond 32 bits")
+    _need(node.op != "div" or node.arrays["shift"].max() <= DIVIDE_SHIFT, "a shift out of range")
     return np.broadcast_shapes(a.shape, b.shape)
 
 
@@ -114,6 +120,13 @@ def _concat(node: Node, *tensors: Tensor) -> tuple[int, ...]:
     _need(len({len(t.shape) for t in (first, *others)}) == 1 and len(set(rest)) == 1, "inputs that do not fit")
     _need(all(array.shape == (len(rest),) for array in node.arrays.values()), "parameters not one per input")
     return (*first.shape[:axis], sum(t.shape[axis] for t in (first, *others)), *first.shape[axis + 1 :])
+
+
+def _constant(node: Node, x: Tensor, y: Tensor) -> tuple[int, ...]:
+    value = node.arrays["value"]
+    _need(value.dtype == y.quant.dtype and value.size, f"a constant of {value.dtype}")
+    _need(value.min() >= y.quant.low, "a constant beyond its type's range")
+    return value.shape
 
 
 def _table(node: Node, x: Tensor, y: Tensor) -> tuple[int, ...]:
@@ -195,6 +208,10 @@ _SHAPES = {
     "conv": _conv,
     "add": _pair,
     "mul": _pair,
+    "div": _pair,
+    "max": _pair,
+    "min": _pair,
+    "constant": _constant,
     "concat": _concat,
     "clip": lambda node, x, y: x.shape,
     "table": _table,

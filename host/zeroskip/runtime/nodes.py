@@ -11,6 +11,10 @@ conv              low, high                                    bias int32 (K,), 
                                                                shift int8 (K,); the plan
 add               low, high, shift                             multiplier int32 (2,)
 mul               low, high                                    multiplier int32 (1,), shift int8 (1,)
+div               -                                            multiplier int32 (1,), shift int8 (1,)
+max, min          -                                            multiplier int32 (2,), shift int8 (2,)
+constant          -                                            value, of the output's type and shape; the
+                                                               input only says how many images there are
 concat            axis                                         multiplier int32, shift int8, one per input
 clip              low, high
 table             -                                            table, of the output's type, (1, values) or
@@ -115,6 +119,12 @@ def _softmax(node: Node, quants, quant: Quant, x):
 _OPERATORS = {
     "add": _add,
     "mul": lambda node, quants, quant, a, b: hostops.mul(a, b, *quants, *_scale(node), quant, *_bounds(node)),
+    "div": lambda node, quants, quant, a, b: hostops.divide(
+        a, b, *quants, *(int(array[0]) for array in _scale(node)), quant
+    ),
+    "max": lambda node, quants, quant, *pair: hostops.extreme(np.maximum, pair, quants, *_scale(node), quant),
+    "min": lambda node, quants, quant, *pair: hostops.extreme(np.minimum, pair, quants, *_scale(node), quant),
+    "constant": lambda node, quants, quant, x: np.repeat(node.arrays["value"][None], len(x), axis=0),
     "concat": lambda node, quants, quant, *parts: hostops.concat(
         parts, quants, *_scale(node), quant, node.attrs["axis"] + 1
     ),
