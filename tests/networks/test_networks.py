@@ -29,7 +29,9 @@ def run(model, images, device):
         return model.run(opened, images)
 
 
-@pytest.mark.parametrize("name", zoo.NETWORKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "VGG-16")) for name in zoo.NETWORKS]
+)
 def test_import_is_faithful(name):
     """The folded float graph computes what onnxruntime computes."""
     onnx, images = network(name)
@@ -57,6 +59,27 @@ def test_small_networks_keep_their_accuracy(name):
     plain, budget, pruned = steps.values()
     # The demo network comes pruned by 70 %, so pruning half of the weights takes nothing more from it.
     assert pruned <= budget < plain
+
+
+def test_cifar_resnet_in_the_files_integers():
+    """An int8 file of TFLite: no calibration, as many right as onnxruntime has, outputs next to its."""
+    chosen = zoo.QUANTISED["CIFAR-10 ResNet int8"]
+    if chosen.missing:
+        pytest.skip(f"{', '.join(chosen.missing)} not installed; make networks installs them")
+    onnx, images = chosen.model(), chosen.pictures()
+    session = onnxruntime.InferenceSession(onnx.SerializeToString(), providers=["CPUExecutionProvider"])
+    exact = np.concatenate([session.run(None, {"image": image[None]})[0] for image in images.test])
+    model = zeroskip.compile(onnx, "z2")
+    found = model.reference(images.test)
+    assert [set(info["rules"]) for info in model.info["layers"].values()] == [{"given by the file"}] * 10
+    scale = np.float32(model.tensors[model.output].quant.scale)
+    off = np.abs(np.rint(exact / scale) - np.rint(found / scale))
+    assert off.max() <= 2 and np.mean(off > 0) < 0.05
+    right = pictures.accuracy(exact, images.labels)
+    assert right >= 18 / 20 and pictures.accuracy(found, images.labels) == right
+    result = run(model, images.test[:1], "model")
+    np.testing.assert_array_equal(result.outputs, found[:1])
+    assert result.cycles > 0
 
 
 @pytest.mark.parametrize("name", SMALL)

