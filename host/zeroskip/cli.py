@@ -39,6 +39,8 @@ examples:
       as fast as 3 dB of output error allow; zeroskip info net.zsk shows what every layer got
   zeroskip compile net.onnx -o net.zsk --calibration x.npy --config gather --budget 1% --labels y.npy
       as fast as one more wrong answer in a hundred allows; y.npy has the class of each image in x.npy, integers (N,)
+  zeroskip compile yolo.onnx -o yolo.zsk --calibration x.npy --outputs head_8 head_16
+      without the decoder behind these two tensors; zeroskip run then writes both to one y.npz
   zeroskip compile net.onnx -o dense.zsk --calibration x.npy --mode dense
       the baseline: every weight takes its cycle
 
@@ -68,9 +70,27 @@ examples:
 """
 
 
+def _sizes(text: str) -> tuple[int, ...]:
+    """ "3,224,224" as integers."""
+    return tuple(int(size) for size in text.split(","))
+
+
 def _compile_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("compile options")
     group.add_argument("--calibration", metavar="X.npy", help="images, as --input, that set the activation scales")
+    group.add_argument(
+        "--outputs",
+        nargs="+",
+        metavar="NAME",
+        help="tensors to compute instead of the file's outputs; cuts off a tail that zeroskip does not take, such as a "
+        "decoder or non-maximum suppression",
+    )
+    group.add_argument(
+        "--input-shape",
+        type=_sizes,
+        metavar="C,H,W",
+        help="where the file leaves sizes open; default: as the calibration images",
+    )
     group.add_argument("--labels", metavar="Y.npy", help="class of each calibration image, for a --budget in %%")
     group.add_argument(
         "--budget",
@@ -133,8 +153,15 @@ def parser() -> argparse.ArgumentParser:
 
     one = add("run", "run a network on a device and report what every layer cost", RUN_EXAMPLES)
     one.add_argument("model", metavar="MODEL", help="a .zsk or an .onnx file")
-    one.add_argument("--input", required=True, metavar="X.npy", help="images, float (N, C, H, W)")
-    one.add_argument("--output", metavar="Y.npy", help="where the network's outputs go, float32 (N, ...)")
+    one.add_argument(
+        "--input",
+        required=True,
+        metavar="X.npy",
+        help="images, float (N, C, H, W), or bytes if the network takes those",
+    )
+    one.add_argument(
+        "--output", metavar="Y.npy", help="where the network's outputs go, float32 (N, ...); Y.npz for several"
+    )
     one.add_argument(
         "--device", choices=KINDS, default="sim", help="RTL, cycle model, PYNQ-Z2, or what is there; default: sim"
     )

@@ -21,7 +21,8 @@ from .runtime.zsk import is_zsk
 from .text import counted
 
 _COMPILE_OPTIONS = (
-    "calibration", "labels", "budget", "scale_rule", "per", "percentile", "clip", "prune", "mode", "activation_skip",
+    "calibration", "outputs", "input_shape", "labels", "budget", "scale_rule", "per", "percentile", "clip", "prune",
+    "mode", "activation_skip",
 )  # fmt: skip
 _RULE_OPTIONS = ("scale_rule", "per", "percentile", "clip")
 
@@ -30,7 +31,7 @@ def compile(options) -> None:
     """``zeroskip compile``"""
     check_outputs(options.output, read=(options.model, options.calibration, options.labels))
     get_config(options.config)
-    calibration = None if options.calibration is None else read_array(options.calibration, "calibration images")
+    calibration = None if options.calibration is None else _images(options.calibration, "calibration images")
     model = _compile(options, options.config, calibration)
     model.save(options.output)
     layers = counted(len(model.layers), "layer")
@@ -42,6 +43,11 @@ def compile(options) -> None:
         before = sum(layer.get("plain_cycles", layer["predicted_cycles"]) for layer in layers)
         after = sum(layer["predicted_cycles"] for layer in layers)
         print(f"predicted cycles for one image: {before:,} with plain weights, {after:,} now ({before / after:.2f}×)")
+
+
+def _images(path: str, what: str) -> np.ndarray:
+    """Images of any numbers; whether the network takes them is for it to say."""
+    return read_array(path, what, "fiu")
 
 
 def _compile(options, config: str | Config, calibration):
@@ -72,7 +78,7 @@ def _model(options, images: np.ndarray):
             print("zeroskip: no --calibration: the input images set the activation scales", file=sys.stderr)
             calibration = images
         else:
-            calibration = read_array(options.calibration, "calibration images")
+            calibration = _images(options.calibration, "calibration images")
         return _compile(options, options.config or "tiny", calibration)
     if given := [name for name in _COMPILE_OPTIONS if getattr(options, name) is not None]:
         option = "no-activation-skip" if given[0] == "activation_skip" else given[0].replace("_", "-")
@@ -89,6 +95,7 @@ def run(options) -> int | None:
 
     from .report import Report, Run, render, save, table
     from .report.measured import conditions, configuration, graph, measured_run
+    from .runtime.results import equal
 
     read = (options.model, options.input, options.expected, options.calibration, options.labels)
     check_outputs(options.output, options.json, options.report, options.trace, read=read)
@@ -96,7 +103,7 @@ def run(options) -> int | None:
         raise ModelError(f"{options.model}: no such file; accepted: an .onnx file or a compiled .zsk file")
     if options.config is not None:
         get_config(options.config)
-    images = read_array(options.input, "input")
+    images = _images(options.input, "input")
     expected = None if options.expected is None else read_array(options.expected, "expected classes", "iu")
     if expected is not None and expected.shape != (len(images),):
         raise InputError(f"--expected {options.expected}: shape {expected.shape}; accepted: ({len(images)},)")
@@ -105,6 +112,7 @@ def run(options) -> int | None:
         model.check_images(images)
     except InputError as error:
         raise InputError(f"input {options.input}: {error}") from None
+    _check_several(model, options)
     own = (model.info["mode"], model.info["activation_skip"])
     models = {own: model}
     if options.compare:
@@ -127,7 +135,7 @@ def run(options) -> int | None:
     result, checks = results[own], []
     if options.check:
         with step("integer reference"):
-            same = np.array_equal(result.outputs, model.reference(images))
+            same = equal(result.outputs, model.reference(images))
         checks = [("outputs equal the integer reference bit for bit", same)]
     report = Report(
         title=Path(options.model).stem,
@@ -147,6 +155,17 @@ def run(options) -> int | None:
         write_atomic(options.report, render(report))
     print(table(report, _width()), end="")
     return _verdict(report)
+
+
+def _check_several(model, options) -> None:
+    """Several outputs go into one .npz file, and have no class."""
+    several, path = len(model.outputs) > 1, options.output
+    names = ", ".join(output.name for output in model.outputs)
+    if several and options.expected is not None:
+        raise InputError(f"--expected with {len(model.outputs)} outputs ({names}); choose one with --outputs NAME")
+    if path and several != (Path(path).suffix == ".npz"):
+        found = f"{len(model.outputs)} outputs ({names})" if several else "one output"
+        raise InputError(f"--output {path} for {found}; accepted: a .{'npz' if several else 'npy'} file")
 
 
 def _accuracy(options, model, images, outputs, expected) -> dict[str, str]:

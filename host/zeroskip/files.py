@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tempfile
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from tokenize import TokenError
@@ -18,12 +19,12 @@ _NPY_ERRORS = (ValueError, TypeError, OverflowError, EOFError, SyntaxError, Toke
 
 
 def read_array(path: str, what: str, kinds: str = "f") -> np.ndarray:
-    """An array from a .npy file: of floating-point numbers, or (kinds "iu") of integers.
+    """An array from a .npy file: of floating-point numbers, or (kinds "iu") of integers, or ("fiu") of either.
 
     Raises:
         InputError: not readable, not a .npy file, truncated, or of other numbers.
     """
-    numbers = "floating-point numbers" if kinds == "f" else "integers"
+    numbers = {"f": "floating-point numbers", "iu": "integers"}.get(kinds, "numbers")
     accepted = f"accepted: a .npy file of {numbers}, from numpy.save"
     try:
         with open(path, "rb") as file:
@@ -89,8 +90,14 @@ def write_atomic(path: str | Path, content: bytes | str) -> None:
             os.unlink(temporary)
 
 
-def write_array(path: str | Path, array: np.ndarray) -> None:
-    """Write a .npy file; errors as :func:`write_atomic`."""
+def write_array(path: str | Path, array: np.ndarray | dict[str, np.ndarray]) -> None:
+    """Write a .npy file, or a .npz file of several named arrays; errors as :func:`write_atomic`."""
     buffer = io.BytesIO()
-    np.save(buffer, array)
+    if isinstance(array, dict):
+        with zipfile.ZipFile(buffer, "w") as archive:  # numpy.savez cannot take a name such as "file"
+            for name, one in array.items():
+                with archive.open(f"{name}.npy", "w") as member:
+                    np.lib.format.write_array(member, np.ascontiguousarray(one))
+    else:
+        np.save(buffer, array)
     write_atomic(path, buffer.getvalue())

@@ -54,8 +54,8 @@ def _model(path: str) -> None:
     _print_facts(
         {
             "source": model.info.get("source", "unknown"),
-            "input": "N x " + " x ".join(map(str, model.input_shape)),
-            "output": "N x " + " x ".join(map(str, model.output_shape)),
+            "input": f"{'N x ' + ' x '.join(map(str, model.input_shape))}, {model.input_type}",
+            **_outputs(model),
             "schedule": schedule.label,
             "weights": weights_text(model.info),
         }
@@ -64,6 +64,12 @@ def _model(path: str) -> None:
     _print_weights(model)
     print("\nMemory plan, one image, sums of 32 bits; cycles modelled, no step skipped for its activations")
     _print_memory_plan(model)
+
+
+def _outputs(model) -> dict[str, str]:
+    """Shape and type of every output, as rows."""
+    shapes = {o.name: f"{' x '.join(['N', *map(str, model.output_shapes[o.name])])}, {o.dtype}" for o in model.outputs}
+    return {f"output {name}" if len(shapes) > 1 else "output": shape for name, shape in shapes.items()}
 
 
 def _print_weights(model) -> None:

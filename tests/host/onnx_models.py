@@ -8,13 +8,13 @@ from onnx import TensorProto, helper, numpy_helper
 node = helper.make_node
 
 
-def model(nodes, weights, shape, out_shape=None, opset=17, batch="N", kind=TensorProto.FLOAT) -> bytes:
+def model(nodes, weights, shape, out_shape=None, opset=17, batch="N", kind=TensorProto.FLOAT, kind_out=None) -> bytes:
     """A network from input "x" (batch, *shape) to output "y"."""
     graph = helper.make_graph(
         nodes,
         "test",
         [helper.make_tensor_value_info("x", kind, [batch, *shape])],
-        [helper.make_tensor_value_info("y", kind, out_shape and [batch, *out_shape])],
+        [helper.make_tensor_value_info("y", kind_out or kind, out_shape and [batch, *out_shape])],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in weights.items()],
     )
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 import zeroskip
 from onnx_models import f32, model, node, run_onnx
@@ -397,6 +398,20 @@ def softmax(rng, name):
     if rng.integers(2):
         nodes = [node("Softmax", ["x"], ["y"], axis=pick(rng, 1, 2, -1))]
     return nodes, {}, pick(rng, (7, 3), (3, 4, 2)), options
+
+
+@case("LogSoftmax", "ArgMax", count=8, sqnr=10)  # places of values that are nearly equal may change
+def ends(rng, name):
+    """At the end only; with and without a softmax before the largest value is looked for."""
+    axis, flags = pick(rng, 1, 2, -1), {}
+    nodes = [node("Conv", ["x", "w"], ["c"])]
+    if name == "ArgMax":
+        flags = {"keepdims": int(rng.integers(2)), "select_last_index": int(rng.integers(2))}
+        nodes += [node(pick(rng, "Softmax", "LogSoftmax", "Identity"), ["c"], ["d"])]
+        nodes[-1].attribute.extend([] if nodes[-1].op_type == "Identity" else [helper.make_attribute("axis", axis)])
+    nodes += [node(name, [nodes[-1].output[0]], ["y"], axis=axis, **flags)]
+    kinds = {"kind_out": TensorProto.INT64} if name == "ArgMax" else {}
+    return nodes, {"w": f32(rng, 12, 3, 1, 1)}, (3, 6, 5), kinds
 
 
 @pytest.fixture(scope="module")

@@ -139,6 +139,26 @@ def test_run_onnx_and_compare_schedules(files, tmp_path):
     assert np.array_equal(np.load(tmp_path / "y.npy"), zs.load(files / "net.zsk").reference(np.load(x)))
 
 
+def test_several_outputs_and_open_sizes(files, tmp_path):
+    """Cut where the user says; several outputs are one .npz, and have no class."""
+    x, model, y = files / "x.npy", tmp_path / "m.zsk", tmp_path / "y.npz"
+    cut = "--outputs", "c", "f"
+    zeroskip("compile", files / "net.onnx", "-o", model, "--calibration", x, "--input-shape", "2,6,6", *cut)
+    out, _ = zeroskip("info", model)
+    assert "output c" in out and "N x 8 x 6 x 6, float32" in out and "N x 288, float32" in out
+    out, _ = zeroskip("run", model, "--device", "model", "--input", x, "--output", y, "--check")
+    assert "ok   outputs equal the integer reference" in out
+    with np.load(y) as found:
+        want = zs.load(model).reference(np.load(x))
+        assert set(found) == {"c", "f"} and all(np.array_equal(found[name], want[name]) for name in want)
+    run = "run", model, "--device", "model", "--input", x
+    assert ".npz" in command_line.refused(*run, "--output", tmp_path / "y.npy")
+    np.save(tmp_path / "classes.npy", np.zeros(3, np.int64))
+    assert "--outputs NAME" in command_line.refused(*run, "--expected", tmp_path / "classes.npy")
+    single = command_line.refused("run", files / "net.zsk", "--device", "model", "--input", x, "--output", y)
+    assert ".npy" in single and "one output" in single
+
+
 def test_one_image_and_a_renamed_model(files, tmp_path):
     """A compiled file is known by its content, too."""
     shutil.copy(files / "net.zsk", tmp_path / "renamed")

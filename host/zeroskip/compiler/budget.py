@@ -243,7 +243,7 @@ def spend(
     def outputs(choices: Choices) -> np.ndarray:
         layers = integer_layers(graph.nodes, quants, trials, choices)
         nodes = tuple(layer.unscheduled(config) for layer in layers)
-        model = Model(config, nodes, tensors, graph.input, graph.output)
+        model = Model(config, nodes, tensors, graph.input, graph.outputs)
         return quants[output].dequantise(model.reference_integers(images))
 
     def quality(choices: Choices) -> float:

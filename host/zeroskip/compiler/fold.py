@@ -13,6 +13,7 @@ import math
 
 import numpy as np
 
+from ..runtime.nodes import ENDS
 from .functions import joined
 from .graph import PICKING, Graph, Node, slices
 from .layout import sink_transposes
@@ -58,14 +59,16 @@ def fold(graph: Graph) -> Graph:
                 rule(node)
         graph.nodes = [node for node in graph.nodes if node not in folder.removed]
     _drop_unread(graph)
+    read = {name for node in graph.nodes for name in node.inputs}
     for node in graph.nodes:
-        if node.op == "softmax" and (node.output != graph.output or node.output in graph.quants):
+        last = node.output in folder.ends and node.output not in read and node.output not in graph.quants
+        if node.op == "softmax" and not last:
             node.op = "integer_softmax"
     return graph
 
 
 def _drop_unread(graph: Graph) -> None:
-    needed = {graph.output}
+    needed = graph.output_tensors
     for node in reversed(graph.nodes):
         if node.output in needed:
             needed.update(node.inputs)
@@ -79,13 +82,13 @@ class _Folder:
 
     def __init__(self, graph: Graph) -> None:
         _drop_unread(graph)
-        self.graph = graph
+        self.graph, self.ends = graph, graph.output_tensors
         self.producers, self.readers = graph.links()
         self.removed: set[Node] = set()
 
     def only_reader(self, tensor: str) -> Node | None:
         readers = self.readers[tensor]
-        return readers[0] if len(readers) == 1 and tensor != self.graph.output else None
+        return readers[0] if len(readers) == 1 and tensor not in self.ends else None
 
     def producer_for(self, node: Node) -> Node | None:
         """The producer of a node's input, if nothing else reads that and the file does not round it."""
@@ -102,8 +105,8 @@ class _Folder:
         self.removed.add(node)
 
     def bypass(self, node: Node) -> bool:
-        """Remove a node: its readers read its input instead.  Not at the network's output."""
-        if node.output == self.graph.output:
+        """Remove a node: its readers read its input instead.  Not at an output of the network."""
+        if node.output in self.ends:
             return False
         self._redirect(node, node.inputs[0])
         return True
@@ -124,7 +127,7 @@ class _Folder:
             self.readers[producer.output].remove(node)
             node.inputs = list(producer.inputs)
             self.readers[node.inputs[0]].append(node)
-            if not self.readers[producer.output] and producer.output != self.graph.output:
+            if not self.readers[producer.output] and producer.output not in self.ends:
                 self.readers[producer.inputs[0]].remove(producer)
                 self.removed.add(producer)
         if self.graph.shapes[node.inputs[0]] == self.graph.shapes[node.output]:
@@ -302,9 +305,9 @@ class _Folder:
     def rounding_of_input(self, node: Node) -> None:
         """The network's input, if all that read it round it alike, is quantised that way to begin with."""
         graph, quant, readers = self.graph, self.graph.quants[node.output], list(self.readers[self.graph.input])
-        if node not in readers or graph.input == graph.output:
+        if node not in readers or graph.input in self.ends:
             return
-        if all(r.op == "quantise" and graph.quants[r.output] == quant and r.output != graph.output for r in readers):
+        if all(r.op == "quantise" and graph.quants[r.output] == quant and r.output not in self.ends for r in readers):
             graph.quants[graph.input] = quant
             for reader in readers:
                 self.bypass(reader)
@@ -314,7 +317,7 @@ class _Folder:
         graph, quant, name = self.graph, self.graph.quants[node.output], node.inputs[0]
         for other in list(self.readers[name]):
             alike = other.op == "quantise" and graph.quants[other.output] == quant
-            if alike and other is not node and other.output != graph.output:
+            if alike and other is not node and other.output not in self.ends:
                 self._redirect(other, node.output)
         picked = []
         while name not in graph.quants:
@@ -322,7 +325,7 @@ class _Folder:
             if producer is None or self.only_reader(name) is None:
                 return
             picked.append(name)
-            if producer.op not in PICKING or producer.op == "softmax":
+            if producer.op not in PICKING or producer.op in ENDS:
                 break
             if not transparent(producer) and producer.op != "pad":
                 return

@@ -23,6 +23,8 @@ slice          attributes start, stop, step, each one per axis
 reshape        attribute shape
 transpose      attribute perm
 softmax        attribute axis
+log_softmax    the same; only an output ends in it
+argmax         attributes axis, keepdims, last; only an output ends in it, its tensor holds what it reads
 =============  ==========================================================================================
 
 ``conv``, ``affine``, ``add``, ``mul`` and ``average_pool`` may carry a fused ``clip`` attribute (low, high).
@@ -37,12 +39,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..models.reference import correlate
-from ..runtime.hostops import Quant, reduce_windows, softmax
+from ..runtime.hostops import Quant, log_softmax, reduce_windows, softmax
+from ..runtime.nodes import ENDS, Output
 from .functions import apply
 
-PICKING = ("max_pool", "clip", "resize", "pad", "slice", "reshape", "transpose", "softmax")
+PICKING = ("max_pool", "clip", "resize", "pad", "slice", "reshape", "transpose", *ENDS)
 """Operators whose output has their input's scale and zero point: they only pick values, or are
-computed in float at the very end (softmax; elsewhere it is ``integer_softmax``, which rescales)."""
+computed in float at the very end (softmax and the like; elsewhere it is ``integer_softmax``, which rescales)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,17 +82,33 @@ class Node:
 
 @dataclass(eq=False)
 class Graph:
-    """A network with one input and one output.
+    """A network with one input and one or several outputs.
 
+    ``input_type`` is "float32", or the type of the integers that the file takes (``Model.input_type``).
     ``quants`` holds the tensors whose scale and zero point the file itself gives; :meth:`run` rounds
     them to it, as the file's own QuantizeLinear nodes do.
     """
 
     nodes: list[Node]
     input: str
-    output: str
+    outputs: tuple[Output, ...]
     shapes: dict[str, tuple[int, ...]]
     quants: dict[str, Quant] = field(default_factory=dict)
+    input_type: str = "float32"
+
+    @property
+    def output(self) -> str:
+        """The output tensor of a network that has one.
+
+        Raises:
+            ValueError: it has several.
+        """
+        (output,) = self.outputs
+        return output.tensor
+
+    @property
+    def output_tensors(self) -> set[str]:
+        return {output.tensor for output in self.outputs}
 
     def links(self) -> tuple[dict[str, Node], dict[str, list[Node]]]:
         """The node that computes each tensor, and the nodes that read it (a node may stand there twice)."""
@@ -115,13 +134,17 @@ class Graph:
         """Execute in float32.
 
         Args:
-            images: float (N, *input shape).
+            images: float (N, *input shape), or the integers that the file takes.
             observe: called with (tensor name, values) for every tensor, the input included.
 
         Returns:
-            float32 (N, *output shape).
+            float32 (N, *output shape); of several outputs a dict, by name.
         """
+        images = np.asarray(images)
+        if images.dtype == self.input_type != "float32":
+            images = self.quants[self.input].dequantise(images)
         values = {self.input: self._rounded(self.input, np.asarray(images, np.float32))}
+        kept = self.output_tensors
         last = {name: i for i, node in enumerate(self.nodes) for name in node.inputs}
         if observe:
             observe(self.input, values[self.input])
@@ -130,9 +153,14 @@ class Graph:
             if observe:
                 observe(node.output, values[node.output])
             for name in set(node.inputs):
-                if last[name] == i and name != self.output:
+                if last[name] == i and name not in kept:
                     del values[name]
-        return values[self.output]
+        ends = {node.output: node for node in self.nodes if node.op == "argmax"}
+        found = {}
+        for output in self.outputs:
+            node, value = ends.get(output.tensor), values[output.tensor]
+            found[output.name] = ENDS["argmax"](node.attrs, value) if node is not None else value
+        return found if len(found) > 1 else found[self.outputs[0].name]
 
     def _rounded(self, name: str, values: np.ndarray) -> np.ndarray:
         quant = self.quants.get(name)
@@ -216,5 +244,7 @@ _OPERATORS = {
     "reshape": lambda node, x: x.reshape(len(x), *node.attrs["shape"]),
     "transpose": _transpose,
     "softmax": lambda node, x: softmax(x, node.attrs["axis"] + 1),
+    "log_softmax": lambda node, x: log_softmax(x, node.attrs["axis"] + 1),
+    "argmax": lambda node, x: x,
     "integer_softmax": lambda node, x: softmax(x, node.attrs["axis"] + 1),
 }

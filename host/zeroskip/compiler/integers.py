@@ -27,6 +27,8 @@ _LISTS = {
     "transpose": ("perm",),
     "concat": ("axis",),
     "softmax": ("axis",),
+    "log_softmax": ("axis",),
+    "argmax": ("axis", "keepdims", "last"),
     "integer_softmax": ("axis",),
 }
 """Operator -> attributes that the integer node has just like the float node."""

@@ -19,7 +19,8 @@ def sink_transposes(graph: Graph) -> None:
     sinker = _Sinker(graph)
     for node in graph.nodes:
         sinker.add(node)
-    sinker.real(graph.output)
+    for output in graph.outputs:
+        sinker.real(output.tensor)
     graph.nodes = sinker.nodes
 
 

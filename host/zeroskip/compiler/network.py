@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import FileFormatError, InputError, ModelError
+from ..files import read_array
 from ..hardware.config import Config, get_config
 from ..runtime.memory_plan import predicted_cycles
 from ..runtime.modes import checked_mode
@@ -19,7 +20,15 @@ from .budget import RULES, spend
 from .deviation import Deviations, trials
 from .integer_layers import Layer, integer_layers
 from .onnx_import import import_onnx
-from .options import Budget, calibration_images, check_activations, check_names, check_options, checked_labels
+from .options import (
+    Budget,
+    calibration_images,
+    check_activations,
+    check_names,
+    check_options,
+    checked_labels,
+    known_shape,
+)
 from .quantise import PLAIN, Rule, calibrate, prune_graph, quantise_graph
 
 Progress = Callable[[int, int, str], None]
@@ -44,6 +53,8 @@ def compile(
     activations: str = "uint8",
     calibration_percentile: float = 100.0,
     output: str | None = None,
+    outputs: str | Sequence[str] | None = None,
+    input_shape: Sequence[int] | None = None,
     progress: Progress | None = None,
 ) -> Model:
     """Compile a network for one build of the hardware.
@@ -51,8 +62,8 @@ def compile(
     Args:
         onnx: path of an ONNX file, its bytes, or an ``onnx.ModelProto``.
         config: name of a built-in configuration, a JSON file, or a :class:`Config`.
-        calibration: float images (N, *input shape), as the network will see them.  Without any,
-            random ones stand in, with a warning: cycles are then meaningful, outputs are not.
+        calibration: float images (N, *input shape), as the network will see them, or a .npy file of them.  Without
+            any, random ones stand in, with a warning: cycles are then meaningful, outputs are not.
         scale_rule: "percentile", "max_abs" or "power_of_two" (see ``quantise.weight_scales``), or a
             rule for each layer: ONNX node name -> rule, "*" for all others.
         per: one weight scale per "tensor" (layer) or per "channel" (filter).
@@ -72,7 +83,10 @@ def compile(
         activation_skip: let the online scheduler drop steps without non-zero activations.
         activations: "uint8", or "int16" on a build with 16-bit activations.
         calibration_percentile: 100 takes the range of the calibration activations, less cuts its ends.
-        output: the tensor to compute, where the file has several outputs; any of its tensors will do.
+        outputs: the tensors to compute, one name or several; any tensors of the file will do, so that a tail which
+            is not worth a DSP (a decoder, non-maximum suppression) can be left out.  Default: the file's outputs.
+        output: one of ``outputs``.
+        input_shape: (C, H, W), where the file leaves sizes open and there are no calibration images to tell them.
         progress: called before every layer is scheduled and once at the end.
 
     A network that is quantised already (QDQ or QOperator) keeps its own weights, scales and zero points;
@@ -88,14 +102,15 @@ def compile(
     rules = scale_rule if isinstance(scale_rule, Mapping) else {"*": scale_rule}
     mode = checked_mode(config, mode)
     check_options(config, rules, per, percentile, clip, prune, activations, calibration_percentile)
-    shape = None if calibration is None else np.shape(calibration)[1:]
-    graph = import_onnx(onnx, shape, output)
+    if isinstance(calibration, (str, Path)):
+        calibration = read_array(str(calibration), "calibration images", "fiu")
+    graph = import_onnx(onnx, known_shape(calibration, input_shape), outputs if output is None else [output])
     check_names(graph, rules, prune)
     source = Path(onnx).name if isinstance(onnx, (str, Path)) else "bytes"
     info = {
         "source": source, "scale_rule": rules["*"] if set(rules) == {"*"} else dict(rules), "per": per,
         "percentile": percentile, "clip": clip, "prune": prune, "activations": activations,
-        "calibration": 0 if calibration is None else len(calibration), "output": output,
+        "calibration": 0 if calibration is None else len(calibration), "outputs": [o.name for o in graph.outputs],
     }  # fmt: skip
     images = None
     if graph.needs_calibration:
@@ -103,6 +118,8 @@ def compile(
         labels = checked_labels(labels, images, calibration)
         if prune:
             prune_graph(graph, prune, images)
+    if budget is not None and len(graph.outputs) > 1:
+        raise InputError(f"budget {budget} of {len(graph.outputs)} outputs; accepted: one (outputs=...)")
     layer_rules = _rules_of(graph, rules, per, percentile, clip, budget)
     if budget is not None and not layer_rules:
         raise InputError(f"budget {budget}: no layer has scales to choose, the file has quantised them; leave it out")
@@ -120,7 +137,8 @@ def compile(
     correct = bias_correction and calibration is not None
     layers = integer_layers(graph.nodes, quants, tried, choices, correct)
     info["layers"] = _layer_info(graph, tried, choices, plain)
-    return _schedule(layers, config, tensors, graph.input, graph.output, info, mode, activation_skip, progress)
+    ends = graph.input, graph.outputs, graph.input_type
+    return _schedule(layers, config, tensors, ends, info, mode, activation_skip, progress)
 
 
 def _rules_of(graph, rules, per, percentile, clip, budget) -> dict[str, tuple[Rule, ...]]:
@@ -179,11 +197,13 @@ def reschedule(
     info = {**model.info, "layers": {}}
     for name, how in model.info.get("layers", {}).items():  # what was predicted for another schedule is left behind
         info["layers"][name] = {key: how[key] for key in ("rules", "sqnr_db") if key in how}
-    return _schedule(layers, config, model.tensors, model.input, model.output, info, mode, activation_skip, progress)
+    ends = model.input, model.outputs, model.input_type
+    return _schedule(layers, config, model.tensors, ends, info, mode, activation_skip, progress)
 
 
 # -- schedules ---------------------------------------------------------------------------------------
-def _schedule(layers, config, tensors, input, output, info, mode, activation_skip, progress) -> Model:
+def _schedule(layers, config, tensors, ends, info, mode, activation_skip, progress) -> Model:
+    input, outputs, input_type = ends
     activation_skip = bool(activation_skip) and config.scheduled  # elsewhere the mode says so
     info |= {"mode": mode, "activation_skip": activation_skip}
     total, done, nodes = sum(layer.weights is not None for layer in layers), 0, []
@@ -203,7 +223,7 @@ def _schedule(layers, config, tensors, input, output, info, mode, activation_ski
                     "predicted_cycles": round(predicted_cycles(node, tensors[node.inputs[0]]))}
         for node in nodes if node.plan
     }  # fmt: skip
-    model = Model(config, tuple(nodes), tensors, input, output, info)
+    model = Model(config, tuple(nodes), tensors, input, outputs, info, input_type)
     try:
         model.check()
     except FileFormatError as error:  # sizes only known now, such as an average over a huge map
@@ -212,6 +232,13 @@ def _schedule(layers, config, tensors, input, output, info, mode, activation_ski
 
 
 # -- accuracy ----------------------------------------------------------------------------------------
+def joined(batches: list) -> np.ndarray:
+    """The output of several batches, (N, ...); of several outputs, all their values side by side."""
+    if isinstance(batches[0], dict):
+        batches = [np.concatenate([v.reshape(len(v), -1) for v in found.values()], axis=1) for found in batches]
+    return np.concatenate(batches)
+
+
 @dataclass(frozen=True)
 class Agreement:
     """Float network against integer network, on the same images.
@@ -244,9 +271,9 @@ def compare(onnx, model: Model, images: np.ndarray, labels: np.ndarray | None = 
     Raises:
         ModelError, InputError: as :func:`compile`; or outputs of different shapes.
     """
-    graph = import_onnx(onnx, model.input_shape, model.info.get("output"))
-    exact = np.concatenate([graph.run(images[i : i + graph.batch]) for i in range(0, len(images), graph.batch)])
-    integer = model.reference(images)
+    graph = import_onnx(onnx, model.input_shape, model.info.get("outputs"))
+    exact = joined([graph.run(images[i : i + graph.batch]) for i in range(0, len(images), graph.batch)])
+    integer = joined([model.real(model.reference_integers(images))])
     if exact.shape != integer.shape:
         raise InputError(f"outputs {exact.shape} of the network, {integer.shape} of the model: it is another network's")
     difference = integer.astype(np.float64) - exact

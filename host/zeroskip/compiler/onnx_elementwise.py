@@ -130,8 +130,12 @@ def prelu(source: Source) -> None:
     _on_axis(source, "table", 0, axis, attrs={"chain": (("prelu",),)}, weight=slope)
 
 
+@importer("LogSoftmax")
 @importer("Softmax")
 def softmax(source: Source) -> None:
+    """Softmax at the end is float, elsewhere integer (``fold`` decides); its logarithm only at the end."""
+    op, end = source.op.lower(), source.op == "LogSoftmax"
+    op = "log_softmax" if end else op
     shape, since_13 = source.shape(0), source.opset >= 13
     axis = source.integer("axis", -1 if since_13 else 1)
     axis += len(shape) + 1 if axis < 0 else 0
@@ -142,9 +146,30 @@ def softmax(source: Source) -> None:
     if length > SOFTMAX_AXIS:
         raise source.error(f"a softmax over {length} values; accepted: up to {SOFTMAX_AXIS}")
     if since_13 or joined == shape:
-        source.emit("softmax", shape, attrs={"axis": axis - 1})
+        (source.end if end else source.emit)(op, shape, attrs={"axis": axis - 1})
+    elif end:
+        raise source.error(f"over axes {axis} to {len(shape)} of ({dims(shape)}) at once; accepted: one axis")
     else:
-        source.finish(source.step("softmax", joined, (source.reshaped(0, joined),), attrs={"axis": axis - 1}), shape)
+        source.finish(source.step(op, joined, (source.reshaped(0, joined),), attrs={"axis": axis - 1}), shape)
+
+
+@importer("ArgMax")
+def argmax(source: Source) -> None:
+    """Of what a softmax over the same axis reads, which has its largest values in the same places."""
+    shape, axis, x = source.shape(0), source.integer("axis", 0), source.tensor(0)
+    axis += len(shape) + 1 if axis < 0 else 0
+    if not 1 <= axis <= len(shape):
+        raise source.error(f"axis {axis} of ({dims(shape)}); accepted: any axis but the batch")
+    before = next((node for node in source.importer.nodes if node.output == x), None)
+    if before is not None and before.op in ("softmax", "log_softmax") and before.attrs["axis"] == axis - 1:
+        x = before.inputs[0]
+    elif before is not None and before.op == "log_softmax":
+        raise source.error("of a LogSoftmax over another axis; accepted: over the same axis")
+    attrs = {
+        "keepdims": int(source.integer("keepdims", 1) != 0),
+        "last": int(source.integer("select_last_index", 0) != 0),
+    }
+    source.end("argmax", shape, inputs=(x,), attrs={"axis": axis - 1, **attrs})
 
 
 # -- arithmetic --------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ is in the other ``onnx_*`` modules; how their functions look at the file, in ``o
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -15,10 +16,12 @@ import numpy as np
 
 from ..errors import ModelError
 from ..runtime.hostops import Quant
+from ..runtime.nodes import OUTPUT_TYPES, Output
 from . import onnx_elementwise, onnx_layers, onnx_quantised, onnx_shapes, onnx_transposed  # noqa: F401 (they register operators)
 from .fold import fold
 from .graph import Graph, Node
 from .onnx_constants import FOLDABLE, MAX_ELEMENTS, Integers, attributes, evaluate, read_tensor
+from .onnx_dialects import dialect, type_name
 from .onnx_source import OPERATORS, Source
 
 HINTS = {
@@ -31,18 +34,18 @@ HINTS = {
 """Ways out for operators that people meet and zeroskip does not compute."""
 
 
-def import_onnx(model, input_shape: tuple[int, ...] | None = None, output: str | None = None) -> Graph:
+def import_onnx(model, input_shape: tuple[int, ...] | None = None, outputs: str | Sequence[str] | None = None) -> Graph:
     """Import a network and fold what can be folded.
 
     Args:
         model: path of an ONNX file, its bytes, or a loaded ``onnx.ModelProto``.
         input_shape: without the batch; needed when the file leaves sizes open.
-        output: which tensor to compute, when the file has several outputs; any tensor will do.
+        outputs: which tensors to compute, one or several; any tensors of the file will do.  Default: its outputs.
 
     Raises:
         ModelError: not an ONNX file, a broken graph, or something zeroskip does not support.
     """
-    return fold(Importer(_load(model), input_shape, output).graph())
+    return fold(Importer(dialect(_load(model)), input_shape, outputs).graph())
 
 
 def _load(model):
@@ -76,9 +79,8 @@ def _load(model):
 class Importer:
     """The state of one import: what is known about every ONNX tensor so far."""
 
-    def __init__(self, proto, input_shape, output: str | None = None) -> None:
+    def __init__(self, proto, input_shape, outputs: str | Sequence[str] | None = None) -> None:
         self.proto = proto
-        _check_text(proto.graph)
         self.opset = max([o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")], default=1)
         self.constants: dict[str, np.ndarray] = {}
         self.integers: dict[str, Integers] = {}  # constants that were dequantised
@@ -89,11 +91,15 @@ class Importer:
         self.nodes: list[Node] = []
         self.batch = 1
         self.errors: list[str] = []
+        self.refused: list[Source] = []  # nodes of unsupported operators
         self._originals: dict[str, str] = {}  # tensor between the parts of a node -> that node's output
         self._taken = {name for node in proto.graph.node for name in node.output}
         self._initializers()
+        self.ended: dict[str, str] = {}  # ONNX tensor that only an output can be -> the operator it comes from
+        self.input_type = "float32"
+        self.undecided: Quant | None = None  # of an input of integers whose meaning has not been met
         self.input = self._input(input_shape)
-        self.output = self._output(output)
+        self.outputs = self._outputs(outputs)
 
     def fresh(self, wish: str) -> str:
         """A tensor name that nothing in the file has."""
@@ -104,7 +110,8 @@ class Importer:
 
     def graph(self) -> Graph:
         unknown: set[str] = set()  # ONNX tensors behind nodes that cannot be imported
-        for source in self._sources():
+        self.sources = self._sources()
+        for source in self.sources:
             if unknown.intersection(source.node.input) and (source.op in OPERATORS or source.op in FOLDABLE):
                 unknown.update(source.node.output)
                 continue
@@ -114,13 +121,44 @@ class Importer:
                 self.errors.append(str(error))
                 unknown.update(name for name in source.node.output if not self._guess(name))
         if self.errors:
-            raise ModelError(_all_of(self.errors))
-        if self.output not in self.names or not self.nodes:
-            raise ModelError(f"the output {self.output!r} does not depend on the input {self.input!r}")
-        if self.output in self.integer_names:
-            raise ModelError(f"the output {self.output!r} holds the integers of a quantised tensor; accepted: real "
-                             f"numbers (end the network with DequantizeLinear)")  # fmt: skip
-        return Graph(self.nodes, self.names[self.input], self.names[self.output], self.shapes, self.quants)
+            raise ModelError(_all_of(self.errors) + self._where_to_cut())
+        outputs = tuple(self._finished(name, dtype) for name, dtype in self.outputs.items())
+        if not self.nodes:
+            raise ModelError("the outputs are the input, or constants; accepted: at least one operator")
+        return Graph(self.nodes, self.names[self.input], outputs, self.shapes, self.quants, self.input_type)
+
+    def _finished(self, name: str, dtype: str) -> Output:
+        if name not in self.names:
+            raise ModelError(f"the output {name!r} does not depend on the input {self.input!r}")
+        tensor = self.names[name]
+        if name in self.integer_names:
+            dtype = self.quants[tensor].dtype
+        elif self.ended.get(name) == "ArgMax":
+            dtype = dtype if dtype in OUTPUT_TYPES else "int64"
+        elif dtype not in ("float32", "float16", "float64", "int32", "int64"):
+            raise ModelError(
+                f"output {name!r} is of type {dtype}, made of real numbers; accepted: float32, float16, float64, or "
+                f"what QuantizeLinear or Cast make"
+            )
+        return Output(name, tensor, dtype)
+
+    def _where_to_cut(self) -> str:
+        """The way out where a tail cannot be computed: what is computed before it."""
+        if not self.refused:
+            return ""
+        behind: set[str] = set()  # tensors behind a node that is refused
+        before: list[str] = []
+        for source in self.sources:
+            if any(source is other for other in self.refused) or behind.intersection(source.node.input):
+                before += [name for name in source.node.input if name in self.names and name not in behind]
+                behind.update(source.node.output)
+        before = [name for name in dict.fromkeys(before) if name != self.input and name in self._taken]
+        if not before:
+            return ""
+        return (
+            f". Or compute the network up to there, and the rest yourself: --outputs {' '.join(before[:6])}"
+            f"{' ...' * (len(before) > 6)} (zeroskip.compile(..., outputs={before[:6]}))"
+        )
 
     def _guess(self, name: str) -> bool:
         """Take a tensor's shape from ONNX's own inference, so that what follows can be checked, too.
@@ -174,6 +212,7 @@ class Importer:
                 with np.errstate(all="ignore"):  # emit() refuses what is not finite, naming the node
                     function(source)
                 return
+        self.refused.append(source)
         domain = "" if source.node.domain in ("", "ai.onnx") else f"{source.node.domain}."
         hint = f": {HINTS[source.op]}" if source.op in HINTS and not domain else ""
         where = " on activations" if source.op in FOLDABLE and not domain else ""
@@ -192,9 +231,12 @@ class Importer:
             names = ", ".join(repr(value.name) for value in inputs[:5])
             raise ModelError(f"the network has {len(inputs)} inputs ({names}) besides its weights; accepted: 1")
         name, dims = inputs[0].name, inputs[0].type.tensor_type.shape.dim
-        kind = inputs[0].type.tensor_type.elem_type
-        if kind not in (1, 10, 11):
-            raise ModelError(f"input {name!r} is of ONNX type {kind}; accepted: float32, float16 or float64")
+        kind = type_name(inputs[0].type.tensor_type.elem_type)
+        if kind not in ("float32", "float16", "float64", "uint8", "int8"):
+            raise ModelError(
+                f"input {name!r} is of type {kind}; accepted: float32, float16, float64, uint8 or int8. Export the "
+                f"network with one of these"
+            )
         sizes = [dim.dim_value for dim in dims]  # 0: left open
         if given is not None:
             if sizes and (
@@ -206,38 +248,49 @@ class Importer:
             sizes = [sizes[0] if sizes else 0, *given]
         if len(sizes) < 2 or any(size < 1 for size in sizes[1:]) or math.prod(sizes[1:]) > MAX_ELEMENTS:
             raise ModelError(
-                f"input {name!r} is {_declared(dims)}; accepted: (N, ...) with known sizes: fix them in the file, "
-                f"or give calibration images"
+                f"input {name!r} is {_declared(dims)}; accepted: (N, ...) with known sizes: give them "
+                f"(input_shape=..., --input-shape), or calibration images, or fix them in the file"
             )
         self.batch = max(1, sizes[0])
         self.names[name] = name
         self.shapes[name] = tuple(int(s) for s in sizes[1:])
+        if kind in ("uint8", "int8"):
+            self.input_type = kind
+            self.integer_names.add(name)
+            self.undecided = self.quants[name] = Quant(1.0, 0, kind)
         return name
 
-    def _output(self, wanted: str | None) -> str:
-        names = [value.name for value in self.proto.graph.output]
-        if wanted is not None:
-            if wanted not in self._taken:
-                raise ModelError(f"no tensor {wanted!r} in the network; its outputs: {', '.join(names[:20])}")
-            return wanted
-        if len(names) != 1:
-            raise ModelError(
-                f"the network has {len(names)} outputs ({', '.join(names[:20])}); accepted: 1. Choose one (output=...)"
-            )
-        return names[0]
+    def decide(self, quant: Quant) -> None:
+        """An input of integers turns out to be quantised like this."""
+        if self.undecided is not None:
+            alike = [name for name, found in self.quants.items() if found is self.undecided]
+            self.quants |= dict.fromkeys(alike, quant)
+            self.undecided = None
+
+    def _outputs(self, wanted: str | Sequence[str] | None) -> dict[str, str]:
+        """Name of every output -> the type of its numbers."""
+        declared = {value.name: type_name(value.type.tensor_type.elem_type) for value in self.proto.graph.output}
+        names = [wanted] if isinstance(wanted, str) else list(declared if wanted is None else wanted)
+        for name in [] if wanted is None else names:
+            if name not in self._taken or not name:
+                raise ModelError(f"no tensor {name!r} in the network; its outputs: {', '.join(list(declared)[:20])}")
+        if not names:
+            raise ModelError("no outputs; accepted: at least one")
+        return {name: declared.get(name, "undefined").replace("undefined", "float32") for name in names}
 
     # -- the order of nodes --------------------------------------------------------------------------
     def _needed(self) -> list:
-        """The nodes the output depends on, in an order in which every input is ready."""
+        """The nodes the outputs depend on, in an order in which every input is ready."""
         producer = {}
         for node in self.proto.graph.node:
             for name in filter(None, node.output):
                 if name in producer or name in self.constants or name == self.input:
                     raise ModelError(f"tensor {name!r} is produced twice, once by {node.op_type} node {node.name!r}")
                 producer[name] = node
-        if self.output not in producer:
-            raise ModelError(f"no node produces the output {self.output!r}")
-        order, state, stack = [], {}, [producer[self.output]]
+        for name in self.outputs:
+            if name not in producer:
+                raise ModelError(f"no node produces the output {name!r}")
+        order, state, stack = [], {}, [producer[name] for name in self.outputs][::-1]
         while stack:
             node = stack[-1]
             if state.get(id(node)) == "done":
@@ -271,15 +324,6 @@ def _all_of(errors: list[str]) -> str:
             f"on constants also: {', '.join(sorted(FOLDABLE - set(OPERATORS)))}"
         )
     return message
-
-
-def _check_text(graph) -> None:
-    """protobuf hands out strings that are not UTF-8 as bytes, which nothing here expects."""
-    texts = [value.name for values in (graph.initializer, graph.input, graph.output) for value in values]
-    for node in graph.node:
-        texts += [node.op_type, node.name, node.domain, *node.input, *node.output, *(a.name for a in node.attribute)]
-    if bad := [text for text in texts if not isinstance(text, str)]:
-        raise ModelError(f"a name in the file is not text ({bad[0][:40]!r}): the file is damaged")
 
 
 def _declared(dims) -> str:

@@ -97,6 +97,8 @@ def dequantize_linear(source: Source) -> None:
     if source.is_constant(0):
         _dequantize_constant(source)
         return
+    if source.quant(0) is source.importer.undecided and source.quant(0) is not None:
+        source.importer.decide(_quant(source))
     found, quant = source.quant(0), _quant(source)
     if found is None:
         raise source.error("its input holds real numbers; accepted: what QuantizeLinear made")

@@ -6,7 +6,11 @@ import math
 
 import numpy as np
 
+from ..runtime.hostops import Quant
+from .onnx_dialects import type_name
 from .onnx_source import Source, dims, importer
+
+_FLOATS = ("float32", "float64", "float16", "bfloat16")
 
 MAX_SIZE = 2**20
 """Rows or columns after resizing or repeating."""
@@ -17,12 +21,31 @@ def identity(source: Source) -> None:
     source.alias(0)
 
 
-@importer("Cast")
+@importer("Cast", on_integers=True)
 def cast(source: Source) -> None:
-    to = source.integer("to", 1)
-    if to not in (1, 11):
-        raise source.error(f"to = {to}; accepted: 1 (float32) and 11 (float64), which change nothing")
-    source.alias(0)
+    """To a float type: nothing, or what integers of scale 1 mean.  To whole numbers: what is after the point goes."""
+    to, name, quant = type_name(source.integer("to", 1)), source.node.output[0], source.quant(0)
+    if to not in (*_FLOATS, "uint8", "int8", "int32", "int64"):
+        raise source.error(f"to {to}; accepted: {', '.join(_FLOATS)}, uint8, int8, int32, int64")
+    if source.node.input[0] in source.importer.ended:
+        source.alias(0)
+    elif quant is not None:
+        source.importer.decide(quant)
+        if quant.scale != 1 or quant.zero_point != 0 or (to not in _FLOATS and to != quant.dtype):
+            raise source.error(
+                f"of the integers of a tensor with scale {quant.scale:g} and zero point {quant.zero_point} "
+                f"({quant.dtype}) to {to}; accepted: after DequantizeLinear"
+            )
+        source.importer.names[name] = source.tensor(0)
+        if to not in _FLOATS:
+            source.importer.integer_names.add(name)
+    elif to in _FLOATS:
+        source.alias(0)
+    else:
+        source.emit("table", source.shape(0), attrs={"chain": (("truncate",),)})
+        if to in ("uint8", "int8"):
+            source.importer.quants[name] = Quant(1.0, 0, to)
+            source.importer.integer_names.add(name)
 
 
 # -- shapes ------------------------------------------------------------------------------------------

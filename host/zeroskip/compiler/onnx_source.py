@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 OPERATORS = {}
 """ONNX operator name -> importer function."""
 
+_ON_ENDS = ("ArgMax", "Cast", "Dropout", "Identity")
+"""Operators that may follow what is computed after the network."""
+
 ON_INTEGERS = set()
 """Operators that mean the same on the integers of a quantised tensor as on the real numbers."""
 
@@ -67,10 +70,6 @@ class Source:
     def batch(self) -> int:
         return self.importer.batch
 
-    @property
-    def is_output(self) -> bool:
-        return self.node.output[0] == self.importer.output
-
     def error(self, message: str) -> ModelError:
         return ModelError(f"{self.label} node {self.name!r}: {message}")
 
@@ -102,6 +101,12 @@ class Source:
         if name not in self.importer.names:
             raise self.error(f"input {index} ({name!r}) is an output of its node that zeroskip does not compute")
         tensor = self.importer.names[name]
+        if name in self.importer.ended and self.op not in _ON_ENDS:
+            raise self.error(
+                f"reads {name!r}, the result of {self.importer.ended[name]}, which is computed after the network; "
+                f"accepted: as an output. End the network there: --outputs {name} "
+                f"(zeroskip.compile(..., outputs={[name]}))"
+            )
         if not self.importer.shapes[tensor]:
             raise self.error("input (N,); accepted: at least one axis besides the batch")
         if name in self.importer.integer_names and self.op not in ON_INTEGERS:
@@ -333,7 +338,14 @@ class Source:
     def _on_integers(self) -> bool:
         return self.op in ON_INTEGERS and self.node.input[0] in self.importer.integer_names
 
+    def end(self, op: str, shape, **fields) -> None:
+        """Add the node whose result only an output can be."""
+        self.emit(op, shape, **fields)
+        self.importer.ended[self.node.output[0]] = self.op
+
     def _define(self, name: str, tensor: str) -> None:
         self.importer.names[name] = tensor
+        if self.op in _ON_ENDS and self.node.input[0] in self.importer.ended:
+            self.importer.ended[name] = self.importer.ended[self.node.input[0]]
         if self._on_integers:
             self.importer.integer_names.add(name)

@@ -106,19 +106,40 @@ def check_names(graph, rules, prune) -> None:
         raise InputError(f"prune {prune} of layers the file has quantised already ({given[0]!r}, ...); accepted: 0")
 
 
+def known_shape(calibration, input_shape) -> tuple[int, ...] | None:
+    """The input's shape without the batch, if there is anything to tell it.
+
+    Raises:
+        InputError: not a list of sizes, or not that of the calibration images.
+    """
+    seen = None if calibration is None else np.shape(calibration)[1:]
+    if input_shape is None:
+        return seen
+    shape = tuple(input_shape)
+    if not all(isinstance(n, (int, np.integer)) and n > 0 for n in shape) or not shape:
+        raise InputError(f"input_shape {input_shape}; accepted: sizes without the batch, such as (3, 224, 224)")
+    if seen not in (None, shape):
+        raise InputError(f"input_shape {shape}, but calibration images of shape {seen}; accepted: the same")
+    return shape
+
+
 def calibration_images(graph, images) -> np.ndarray:
     shape = graph.shapes[graph.input]
+    whole = graph.input_type if graph.input_type != "float32" else ""
     if images is None:
         warnings.warn(
             "no calibration images: random ones between 0 and 1 stand in, and the outputs will be wrong; "
             "give images the network is made for",
             stacklevel=3,
         )
+        if whole:
+            limits = np.iinfo(whole)
+            return np.random.default_rng(1).integers(limits.min, limits.max, (4, *shape), whole, endpoint=True)
         return np.random.default_rng(1).random((4, *shape), dtype=np.float32)
     images = np.asarray(images)
-    if images.dtype.kind != "f" or images.shape[1:] != shape or not len(images):
-        wanted = f"(N, {', '.join(map(str, shape))})"
-        raise InputError(f"calibration images {images.dtype} {images.shape}; accepted: floating point {wanted}")
+    if (images.dtype.kind != "f" and images.dtype != whole) or images.shape[1:] != shape or not len(images):
+        wanted = f"{whole} or " * bool(whole) + f"floating point (N, {', '.join(map(str, shape))})"
+        raise InputError(f"calibration images {images.dtype} {images.shape}; accepted: {wanted}")
     if not np.isfinite(images).all():
         raise InputError("calibration images have values that are not finite")
     return images

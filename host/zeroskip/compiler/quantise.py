@@ -216,15 +216,17 @@ def quantise_graph(graph: Graph, ranges, hidden: str) -> dict[str, Quant]:
 
 
 def _tail(graph: Graph) -> set[str]:
-    """The output and the tensors it is merely picked from, as long as nothing else reads them."""
+    """The outputs and the tensors they are merely picked from, as long as nothing else reads them."""
     producers, readers = graph.links()
-    tail, name, allowed = set(), graph.output, 0
-    while len(readers[name]) == allowed:
-        tail.add(name)
-        node, allowed = producers.get(name), 1
-        if node is None or node.op not in PICKING:
-            break
-        name = node.inputs[0]
+    tail = set()
+    for name in graph.output_tensors:
+        allowed = 0
+        while len(readers[name]) == allowed:
+            tail.add(name)
+            node, allowed = producers.get(name), 1
+            if node is None or node.op not in PICKING:
+                break
+            name = node.inputs[0]
     return tail
 
 

@@ -11,6 +11,7 @@ from ..devices.memory import MemoryModel
 from ..hardware.config import Config
 from ..runtime.memory_plan import predicted_cycles
 from ..runtime.network import Model
+from ..runtime.nodes import ENDS
 from ..runtime.results import LayerResult, Result
 from ..text import counted
 from .data import Layer, Run, Step, bins
@@ -34,7 +35,7 @@ def measured_run(model: Model, kind: str, result: Result) -> Run:
             Layer(
                 **{**vars(found), "counters": found.counters.as_dict()},
                 useful_cycles=useful_cycles(model.config, found),
-                predicted_cycles=predicted_cycles(node, model.tensors[node.inputs[0]], len(result.outputs)),
+                predicted_cycles=predicted_cycles(node, model.tensors[node.inputs[0]], result.images),
                 rule=rules_text(how),
                 sqnr_db=how.get("sqnr_db"),
                 histogram=histogram(node.plan.weights, bits),
@@ -63,7 +64,7 @@ def graph(model: Model) -> tuple[Step, ...]:
     source, steps = {model.input: -1}, []
     for place, node in enumerate(model.nodes):
         out = model.tensors[node.output]
-        shape = f"{'x'.join(map(str, out.shape))} {'float32' if node.op == 'softmax' else out.quant.dtype}"
+        shape = f"{'x'.join(map(str, out.shape))} {'float32' if node.op in ENDS else out.quant.dtype}"
         where = "engine" if node.plan else "host"
         steps.append(Step(node.name, node.label, where, tuple(source[name] for name in node.inputs), shape))
         source[node.output] = place

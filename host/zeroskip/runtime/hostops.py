@@ -315,3 +315,9 @@ def softmax(x: np.ndarray, axis: int = 1) -> np.ndarray:
     """Float softmax, for a network's head."""
     e = np.exp(x - x.max(axis=axis, keepdims=True))
     return e / e.sum(axis=axis, keepdims=True)
+
+
+def log_softmax(x: np.ndarray, axis: int = 1) -> np.ndarray:
+    """Its logarithm, for a network's head."""
+    distance = x - x.max(axis=axis, keepdims=True)
+    return distance - np.log(np.exp(distance).sum(axis=axis, keepdims=True))

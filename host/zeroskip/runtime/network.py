@@ -8,7 +8,7 @@ same integers, so their results are equal bit for bit or something is broken.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,8 +16,9 @@ import numpy as np
 from ..errors import ConfigError, FileFormatError, InputError
 from ..hardware.config import Config
 from . import hostops
+from .hostops import RANGE
 from .node_check import MAX_ELEMENTS, check
-from .nodes import Node, Tensor, compute
+from .nodes import ENDS, OUTPUT_TYPES, Node, Output, Tensor, compute, finish
 from .results import Progress, Recorder, Result
 
 CHUNK_BYTES = 128 * 2**20
@@ -35,16 +36,19 @@ class Model:
         config: the build.
         nodes: in execution order.
         tensors: name -> shape and quantisation.
-        input, output: names of the network's input and output tensor.
+        input: the tensor images become.
+        outputs: at least one.
         info: how it was made (source, scale rule, mode, ...), for reports; JSON-able.
+        input_type: what the file takes: "float32", or "uint8" or "int8", the input tensor's own integers.
     """
 
     config: Config
     nodes: tuple[Node, ...]
     tensors: Mapping[str, Tensor]
     input: str
-    output: str
+    outputs: tuple[Output, ...]
     info: Mapping = field(default_factory=dict)
+    input_type: str = "float32"
 
     @property
     def layers(self) -> list[Node]:
@@ -56,8 +60,35 @@ class Model:
         return self.tensors[self.input].shape
 
     @property
+    def output(self) -> str:
+        """The output tensor of a network that has one.
+
+        Raises:
+            ValueError: it has several.
+        """
+        (output,) = self.outputs
+        return output.tensor
+
+    @property
     def output_shape(self) -> tuple[int, ...]:
-        return self.tensors[self.output].shape
+        """Shape of the output of a network that has one, without the batch."""
+        return self.output_shapes[self.outputs[0].name] if self.output else ()
+
+    @property
+    def output_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name of every output -> its shape without the batch."""
+        shapes = {}
+        for output in self.outputs:
+            shape, end = self.tensors[output.tensor].shape, self._ends.get(output.tensor)
+            if end is not None and end.op == "argmax":
+                axis, one = end.attrs["axis"], (1,) if end.attrs["keepdims"] else ()
+                shape = (*shape[:axis], *one, *shape[axis + 1 :])
+            shapes[output.name] = shape
+        return shapes
+
+    @cached_property
+    def _ends(self) -> dict[str, Node]:
+        return {node.output: node for node in self.nodes if node.op in ENDS}
 
     # -- running -------------------------------------------------------------------------------------
     def run(self, dev, images: np.ndarray, progress: Progress | None = None) -> Result:
@@ -65,7 +96,8 @@ class Model:
 
         Args:
             dev: from ``zeroskip.open_device``, of the model's configuration.
-            images: float (N, *input_shape), scaled as the calibration images were.
+            images: float (N, *input_shape), scaled as the calibration images were; a network whose input is bytes
+                takes them, too.
             progress: called before every layer and once at the end.
 
         Raises:
@@ -77,13 +109,13 @@ class Model:
         self.check_config(dev.config)
         recorder = Recorder(self.layers, dev, -(-len(images) // self._chunk), progress)
         integers = self._forward(images, recorder.convolve)
-        return Result(self._real(integers), integers, recorder.results(), self.config)
+        return Result(self._finished(integers, self.outputs), integers, recorder.results(), self.config)
 
-    def reference(self, images: np.ndarray) -> np.ndarray:
-        """The outputs that :meth:`run` must return, from the integer golden model: float32 (N, ...)."""
-        return self._real(self.reference_integers(images))
+    def reference(self, images: np.ndarray) -> np.ndarray | dict[str, np.ndarray]:
+        """The outputs that :meth:`run` must return, from the integer golden model: (N, ...), or a dict of them."""
+        return self._finished(self.reference_integers(images), self.outputs)
 
-    def reference_integers(self, images: np.ndarray) -> np.ndarray:
+    def reference_integers(self, images: np.ndarray) -> np.ndarray | dict[str, np.ndarray]:
         """The integers behind :meth:`reference`."""
         from ..models.reference import conv2d
 
@@ -101,9 +133,10 @@ class Model:
         """
         images = np.asarray(images)
         wanted = f"(N, {', '.join(map(str, self.input_shape))})"
-        if images.dtype.kind != "f":
+        if images.dtype.kind != "f" and images.dtype != self.input_type:
+            own = "" if self.input_type == "float32" else f"{self.input_type}, or "
             raise InputError(
-                f"images are {images.dtype}; accepted: floating point, scaled as the calibration images were "
+                f"images are {images.dtype}; accepted: {own}floating point, scaled as the calibration images were "
                 f"(images.astype(numpy.float32))"
             )
         if images.shape[1:] != self.input_shape or not len(images):
@@ -121,26 +154,39 @@ class Model:
         )
         return int(max(1, CHUNK_BYTES // (2 * _BYTES * largest)))
 
-    def _forward(self, images: np.ndarray, convolve) -> np.ndarray:
-        quant, last = self.tensors[self.input].quant, {}
+    def _forward(self, images: np.ndarray, convolve) -> np.ndarray | dict[str, np.ndarray]:
+        """The integers of every output."""
+        quant, last, kept = self.tensors[self.input].quant, {}, {output.tensor for output in self.outputs}
         for i, node in enumerate(self.nodes):
             last.update(dict.fromkeys(node.inputs, i))
-        outputs = []
+        found = {tensor: [] for tensor in kept}
         for start in range(0, len(images), self._chunk):
-            values = {self.input: quant.quantise(images[start : start + self._chunk])}
+            part = images[start : start + self._chunk]
+            values = {self.input: part if part.dtype == self.input_type != "float32" else quant.quantise(part)}
             for i, node in enumerate(self.nodes):
                 inputs = [values[name] for name in node.inputs]
                 values[node.output] = compute(node, self.tensors, inputs, convolve)
                 for name in set(node.inputs):
-                    if last[name] == i and name != self.output:
+                    if last[name] == i and name not in kept:
                         del values[name]
-            outputs.append(values[self.output])
-        return np.concatenate(outputs)
+            for tensor, parts in found.items():
+                parts.append(values[tensor])
+        return self._one_or_all({o.name: np.concatenate(found[o.tensor]) for o in self.outputs})
 
-    def _real(self, integers: np.ndarray) -> np.ndarray:
-        real = self.tensors[self.output].quant.dequantise(integers)
-        last = self.nodes[-1] if self.nodes else None
-        return hostops.softmax(real, last.attrs["axis"] + 1) if last and last.op == "softmax" else real
+    def real(self, integers) -> np.ndarray | dict[str, np.ndarray]:
+        """The real numbers (or places, of an ArgMax) that the integers of the outputs stand for."""
+        return self._finished(integers, [replace(output, dtype="float32") for output in self.outputs])
+
+    def _finished(self, integers, outputs) -> np.ndarray | dict[str, np.ndarray]:
+        """What a caller gets for the integers of the outputs."""
+        found = {}
+        for output in outputs:
+            q = integers[output.name] if isinstance(integers, dict) else integers
+            found[output.name] = finish(output, self._ends.get(output.tensor), q, self.tensors[output.tensor].quant)
+        return self._one_or_all(found)
+
+    def _one_or_all(self, found: dict[str, np.ndarray]):
+        return found if len(self.outputs) > 1 else found[self.outputs[0].name]
 
     # -- integrity and files -------------------------------------------------------------------------
     def check_config(self, config: Config) -> None:
@@ -169,13 +215,25 @@ class Model:
                 check(node, self.tensors)
                 if node.plan and node.plan.config.hash != self.config.hash:
                     raise ValueError("its plan is for another configuration")
-                if node.op == "softmax" and node is not self.nodes[-1]:
-                    raise ValueError("softmax before the end")
+                if known.intersection(node.inputs) & self._ends.keys():
+                    raise ValueError("an operator after the end")
             except (ValueError, KeyError, TypeError) as error:
                 raise FileFormatError(f"node {node.name!r} ({node.op}): {error}") from error
             known.add(node.output)
-        if self.output not in known or not known.issubset(self.tensors):
-            raise FileFormatError(f"no node computes the output {self.output!r}")
+        if not known.issubset(self.tensors):
+            raise FileFormatError("a tensor without a shape")
+        if not self.outputs or len({output.name for output in self.outputs}) < len(self.outputs):
+            raise FileFormatError("no output, or two of one name")
+        for output in self.outputs:
+            if output.tensor not in known:
+                raise FileFormatError(f"no node computes the output {output.name!r}")
+            whole = RANGE.keys() - {self.tensors[output.tensor].quant.dtype}
+            if output.dtype not in OUTPUT_TYPES or (output.dtype in whole and output.tensor not in self._ends):
+                raise FileFormatError(f"the output {output.name!r} is of type {output.dtype!r}")
+        if self._ends.keys() - {output.tensor for output in self.outputs}:
+            raise FileFormatError("an operator of the end that is no output")
+        if self.input_type not in ("float32", self.tensors[self.input].quant.dtype):
+            raise FileFormatError(f"the input is of type {self.input_type!r}")
 
     def save(self, path) -> None:
         """Write a ``.zsk`` file, whole or not at all.

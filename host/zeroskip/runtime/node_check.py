@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from .hostops import DIVIDE_SHIFT, FRACTION, MAX_SHIFT, SOFTMAX_AXIS, SOFTMAX_ONE, SUM_LIMIT, out_size
-from .nodes import Node, Tensor
+from .nodes import ENDS, Node, Tensor
 
 MAX_ELEMENTS = 2**28
 """Elements of one image's tensor, padding included, that a node may have."""
@@ -36,11 +36,13 @@ _FIELDS = {
     "transpose": ({"perm": None}, set(), {}),
     "integer_softmax": ({}, {"axis"}, {"table": np.int32, "levels": np.int64}),
     "softmax": ({}, {"axis"}, {}),
+    "log_softmax": ({}, {"axis"}, {}),
+    "argmax": ({}, {"axis", "keepdims", "last"}, {}),
 }
 """Operator -> (attributes that are lists, with their length; attributes that are integers; arrays, with their type)."""
 
 _PAIRS = ("add", "mul", "div", "max", "min")
-_SAME_QUANT = ("max_pool", "clip", "resize", "pad", "slice", "reshape", "transpose", "softmax")
+_SAME_QUANT = ("max_pool", "clip", "resize", "pad", "slice", "reshape", "transpose", *ENDS)
 
 
 def check(node: Node, tensors: Mapping[str, Tensor]) -> None:
@@ -223,6 +225,6 @@ _SHAPES = {
     "reshape": _reshape,
     "transpose": _transpose,
     "integer_softmax": _softmax,
-    "softmax": _softmax,
+    **dict.fromkeys(ENDS, _softmax),
 }
 """Operator -> function that checks the rest and returns the output's shape."""

@@ -29,6 +29,8 @@ reshape           shape
 transpose         perm
 integer_softmax   axis                                         table int32 (values,), levels int64 (1,)
 softmax           axis                                         (float, at the very end)
+log_softmax       axis                                         (float, at the very end)
+argmax            axis, keepdims, last                         (at the very end)
 ================  ===========================================  ==============================================
 
 Axes are counted without the batch.
@@ -52,6 +54,25 @@ class Tensor:
 
     shape: tuple[int, ...]
     quant: Quant
+
+
+@dataclass(frozen=True)
+class Output:
+    """One of a network's outputs.
+
+    Args:
+        name: what the file calls it.
+        tensor: that holds it.
+        dtype: of the array a caller gets.  "uint8", "int8" or "int16", which are then the tensor's, too: its
+            integers as they are; else real numbers, rounded to whole ones for "int32" and "int64".
+    """
+
+    name: str
+    tensor: str
+    dtype: str = "float32"
+
+
+OUTPUT_TYPES = ("float32", "float16", "float64", "uint8", "int8", "int16", "int32", "int64")
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +163,34 @@ _OPERATORS = {
         x.transpose(0, *(axis + 1 for axis in node.attrs["perm"]))
     ),
     "integer_softmax": _softmax,
-    "softmax": lambda node, quants, quant, x: x,  # in float, after the last operator
+    **dict.fromkeys(("softmax", "log_softmax", "argmax"), lambda node, quants, quant, x: x),  # see ENDS
 }
 """Operator -> function (node, quants of the inputs, quant of the output, *inputs)."""
+
+
+def _argmax(attrs: Mapping, values: np.ndarray) -> np.ndarray:
+    axis = attrs["axis"] + 1
+    if attrs["last"]:
+        found = values.shape[axis] - 1 - np.flip(values, axis).argmax(axis=axis)
+    else:
+        found = values.argmax(axis=axis)
+    return (np.expand_dims(found, axis) if attrs["keepdims"] else found).astype(np.int64)
+
+
+ENDS = {
+    "softmax": lambda attrs, real: hostops.softmax(real, attrs["axis"] + 1),
+    "log_softmax": lambda attrs, real: hostops.log_softmax(real, attrs["axis"] + 1),
+    "argmax": _argmax,
+}
+"""Operators that only an output may end in: their tensor holds what they read, and a caller gets the result of the
+function (attributes, real numbers)."""
+
+
+def finish(output: Output, end: Node | None, q: np.ndarray, quant: Quant) -> np.ndarray:
+    """What a caller gets of an output's integers; ``end`` is the node of :data:`ENDS` that it comes from."""
+    if end is None and output.dtype == quant.dtype:
+        return q
+    real = quant.dequantise(q)
+    if end is not None:
+        real = ENDS[end.op](end.attrs, real)
+    return (np.rint(real) if output.dtype.startswith("int") else real).astype(output.dtype, copy=False)

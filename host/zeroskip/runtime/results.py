@@ -52,16 +52,22 @@ class Result:
     """Outputs and measurements of one run.
 
     Args:
-        outputs: float32 (N, ...), the network's output.
-        integers: the same before scaling (and before a softmax).
+        outputs: float32 (N, ...), the network's output, or in the file's own type (docs/operators.md); a dict, name
+            of the output -> array, if it has several.
+        integers: the same before scaling (and before a softmax at the end).
         layers: one entry per layer on the engine.
         config: of the device.
     """
 
-    outputs: np.ndarray
-    integers: np.ndarray
+    outputs: np.ndarray | dict[str, np.ndarray]
+    integers: np.ndarray | dict[str, np.ndarray]
     layers: list[LayerResult]
     config: Config
+
+    @property
+    def images(self) -> int:
+        """How many ran."""
+        return len(next(iter(self.outputs.values())) if isinstance(self.outputs, dict) else self.outputs)
 
     @property
     def cycles(self) -> int:
@@ -73,9 +79,16 @@ class Result:
         layers = [{**vars(layer), "counters": layer.counters.as_dict()} for layer in self.layers]
         config = {"name": self.config.name, **self.config.hardware_fields(), "hash": f"{self.config.hash:08x}"}
         return {
-            "format": "zeroskip-result", "version": 1, "config": config, "images": len(self.outputs),
+            "format": "zeroskip-result", "version": 1, "config": config, "images": self.images,
             "cycles": self.cycles, "layers": layers,
         }  # fmt: skip
+
+
+def equal(outputs, others) -> bool:
+    """Whether two networks' outputs, arrays or dicts of them, are the same bit for bit."""
+    if isinstance(outputs, dict):
+        return outputs.keys() == others.keys() and all(np.array_equal(v, others[name]) for name, v in outputs.items())
+    return np.array_equal(outputs, others)
 
 
 class Recorder:

@@ -35,11 +35,11 @@ from ..files import write_atomic
 from ..hardware.config import FORMAT_VERSION, Config
 from .hostops import Quant
 from .network import Model
-from .nodes import Node, Tensor
+from .nodes import Node, Output, Tensor
 from .program import ConvPlan
 
 MAGIC = b"ZEROSKIP"
-VERSION = 1
+VERSION = 2
 TYPES = ("int8", "uint8", "int16", "int32", "int64", "uint64", "float64")
 
 _HEADER = struct.Struct("<8sIIQQ")
@@ -77,7 +77,8 @@ def dumps(model: Model) -> bytes:
     manifest = {
         "config": asdict(model.config),
         "input": model.input,
-        "output": model.output,
+        "input_type": model.input_type,
+        "output": [asdict(output) for output in model.outputs],
         "tensors": {name: {"shape": t.shape, **asdict(t.quant)} for name, t in model.tensors.items()},
         "nodes": nodes,
         "info": dict(model.info),
@@ -199,6 +200,8 @@ def _model(manifest: dict, arrays: list[np.ndarray]) -> Model:
         quant = Quant(float(entry["scale"]), int(entry["zero_point"]), entry["dtype"])
         tensors[name] = Tensor(tuple(map(int, entry["shape"])), quant)
     config = Config(**manifest["config"])
-    model = Model(config, tuple(nodes), tensors, manifest["input"], manifest["output"], dict(manifest["info"]))
+    outputs = tuple(Output(*(str(entry[key]) for key in ("name", "tensor", "dtype"))) for entry in manifest["output"])
+    ends = manifest["input"], outputs, dict(manifest["info"]), str(manifest["input_type"])
+    model = Model(config, tuple(nodes), tensors, *ends)
     model.check()
     return model
