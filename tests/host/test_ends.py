@@ -1,5 +1,7 @@
 """What goes into a network and what comes out: several outputs, types, dialects of files, open sizes."""
 
+import warnings
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -206,6 +208,40 @@ def test_open_sizes_and_calibration_from_a_file(rng, tmp_path):
         zeroskip.compile(data, "tiny", input_shape=(4, 9, 8))
     with pytest.raises(InputError, match=r"none\.npy: cannot be read"):
         zeroskip.compile(data, "tiny", tmp_path / "none.npy")
+
+
+def test_calibration_that_says_nothing_is_said(rng):
+    weights = {"w": np.abs(f32(rng, 4, 3, 3, 3)), "v": f32(rng, 4, 4, 1, 1)}
+    nodes = [node("Conv", ["x", "w"], ["c"], name="first"), node("Relu", ["c"], ["r"])]
+    data, images = model([*nodes, node("Conv", ["r", "v"], ["y"])], weights, (3, 9, 8)), rng.random((4, 3, 9, 8))
+    with pytest.warns(UserWarning, match="calibration images are all zero"):
+        zeroskip.compile(data, "tiny", images * 0)
+    with pytest.warns(UserWarning, match=r"2 of 2 layers \(first, y\) give only zeros"):
+        zeroskip.compile(data, "tiny", -images)
+
+
+def test_images_scaled_unlike_the_calibration_are_said(rng):
+    """Calibrated on images / 255: 100 % of most images saturates; the other way round there is nothing left of them."""
+    data = model([node("Conv", ["x", "w"], ["y"])], {"w": f32(rng, 4, 3, 3, 3)}, (3, 9, 8))
+    images = rng.integers(0, 256, (4, 3, 9, 8)).astype(np.float32)
+    small, large = (zeroskip.compile(data, "tiny", images * scale) for scale in (np.float32(1 / 255), np.float32(1)))
+    with pytest.warns(
+        UserWarning, match=r"9\d % of the inputs saturate: they reach from \S+ to 255, .* to 1; scale them"
+    ):
+        small.run(GoldenDevice("tiny"), images)
+    with pytest.warns(
+        UserWarning, match=r"the inputs use \S+ of 255 steps: they reach from \S+ to 1, .* to 255; scale"
+    ):
+        large.reference(images / 255)
+    data = model([node("Cast", ["x"], ["a"], to=1), node("Conv", ["a", "w"], ["y"])], {"w": f32(rng, 4, 3, 3, 3)},
+                 (3, 9, 8), kind=TensorProto.UINT8, kind_out=TensorProto.FLOAT)  # fmt: skip
+    with pytest.warns(UserWarning, match="the calibration images use 1 of 255 steps"):
+        zeroskip.compile(data, "tiny", images / 255)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        small.run(GoldenDevice("tiny"), images / np.float32(250))  # 2 % saturate
+        large.reference(images)
+        large.reference(images * 0)
 
 
 @pytest.mark.parametrize(

@@ -400,6 +400,28 @@ def softmax(rng, name):
     return nodes, {}, pick(rng, (7, 3), (3, 4, 2)), options
 
 
+@case("InstanceNormalization", "LayerNormalization", "GroupNormalization", "LRN", count=8, sqnr=28)
+def normalisations(rng, name):
+    shape = pick(rng, (8, 6, 5), (8, 7), (4, 3, 3, 2))
+    nodes = [node("Identity", ["x"], ["a"])]
+    if len(shape) == 3 and rng.integers(2):
+        nodes = [node("Conv", ["x", "w"], ["a"])]
+    epsilon = float(pick(rng, 1e-5, 1e-2))
+    if name == "LRN":
+        options = {"size": pick(rng, 1, 3, 5, 9), "alpha": pick(rng, 1e-4, 0.3), "beta": pick(rng, 0.75, 1.5)}
+        return [*nodes, node(name, ["a"], ["y"], bias=2.0, **options)], {"w": f32(rng, 8, 8, 1, 1)}, (8, 6, 5)
+    axis, recent = int(rng.integers(1, len(shape) + 1)), int(rng.integers(2))
+    groups = 2
+    options = {"epsilon": epsilon}
+    size, opset = (shape[0],), 17
+    if name == "LayerNormalization":
+        size, options["axis"] = shape[axis - 1 :], pick(rng, axis, axis - len(shape) - 1)
+    if name == "GroupNormalization":
+        size, opset, options["num_groups"] = (shape[0],) if recent else (groups,), 21 if recent else 18, groups
+    weights = {"s": rng.uniform(0.5, 2, size).astype(np.float32), "b": f32(rng, *size), "w": f32(rng, 8, 8, 1, 1)}
+    return [*nodes, node(name, ["a", "s", "b"], ["y"], **options)], weights, shape, {"opset": opset}
+
+
 @case("LogSoftmax", "ArgMax", count=8, sqnr=10)  # places of values that are nearly equal may change
 def ends(rng, name):
     """At the end only; with and without a softmax before the largest value is looked for."""

@@ -22,6 +22,8 @@ pad            attribute padding: zeros before every axis, then after every axis
 slice          attributes start, stop, step, each one per axis
 reshape        attribute shape
 transpose      attribute perm
+normalise      of (A, B), over B; ``weight``, ``bias`` that broadcast against it, attributes epsilon, count (B)
+lrn            attributes size, alpha, beta, bias
 softmax        attribute axis
 log_softmax    the same; only an output ends in it
 argmax         attributes axis, keepdims, last; only an output ends in it, its tensor holds what it reads
@@ -41,6 +43,7 @@ import numpy as np
 from ..models.reference import correlate
 from ..runtime.hostops import Quant, log_softmax, reduce_windows, softmax
 from ..runtime.nodes import ENDS, Output
+from ..runtime.normalise import window_sums
 from .functions import apply
 
 PICKING = ("max_pool", "clip", "resize", "pad", "slice", "reshape", "transpose", *ENDS)
@@ -215,6 +218,22 @@ def _transpose(node: Node, x):
     return np.ascontiguousarray(x.transpose(0, *(axis + 1 for axis in node.attrs["perm"])))
 
 
+def _normalise(node: Node, x):
+    centred = x - x.mean(axis=-1, keepdims=True, dtype=np.float64)
+    deviation = np.sqrt(np.square(centred).mean(axis=-1, keepdims=True) + node.attrs["epsilon"])
+    return (centred / np.where(deviation > 0, deviation, 1) * node.weight + node.bias).astype(np.float32)
+
+
+def _lrn(node: Node, x):
+    return (x * lrn_factor(node, window_sums(np.square(x), node.attrs["size"]))).astype(np.float32)
+
+
+def lrn_factor(node: Node, squares: np.ndarray) -> np.ndarray:
+    """What an LRN multiplies with where the squares of a window add up to ``squares``."""
+    a = node.attrs
+    return np.power(a["bias"] + a["alpha"] / a["size"] * squares, -a["beta"])
+
+
 def slices(attrs) -> tuple[slice, ...]:
     """The index of a slice node, batch included; a stop of -1 is one place before the first element."""
     bounds = zip(attrs["start"], attrs["stop"], attrs["step"], strict=True)
@@ -235,6 +254,8 @@ _OPERATORS = {
     "max": lambda node, x, y: np.maximum(x, y),
     "min": lambda node, x, y: np.minimum(x, y),
     "constant": lambda node, x: np.repeat(node.weight.astype(np.float32)[None], len(x), axis=0),
+    "normalise": _normalise,
+    "lrn": _lrn,
     "concat": lambda node, *parts: np.concatenate(parts, axis=node.attrs["axis"] + 1),
     "max_pool": lambda node, x: reduce_windows(x, *_window(node), np.maximum, fill=-np.inf),
     "average_pool": lambda node, x: reduce_windows(x, *_window(node), np.add) * node.weight.astype(np.float32),

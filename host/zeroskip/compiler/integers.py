@@ -15,7 +15,7 @@ from ..errors import ModelError
 from ..runtime import nodes as runtime
 from ..runtime.hostops import DIVIDE_SHIFT, FRACTION, SOFTMAX_LEVELS, SOFTMAX_ONE, SUM_LIMIT, Quant
 from .functions import apply
-from .graph import Node
+from .graph import Node, lrn_factor
 from .quantise import clip_bounds, factors
 
 _LISTS = {
@@ -32,6 +32,9 @@ _LISTS = {
     "integer_softmax": ("axis",),
 }
 """Operator -> attributes that the integer node has just like the float node."""
+
+LRN_BITS = 16
+"""Bits of the places in an LRN's table."""
 
 _BIAS_TOLERANCE = 1e-3
 """How far a given bias may be from its float value, relative to it, through rounded scales."""
@@ -84,6 +87,24 @@ def _div(node: Node, x, y):
     return {}, {"multiplier": multiplier >> coarser, "shift": shift - coarser}
 
 
+def _normalise(node: Node, x, y):
+    epsilon = max(node.attrs["epsilon"], 1e-30) * (node.attrs["count"] / x[0].scale) ** 2
+    return {}, {"gain": node.weight / y.scale, "offset": node.bias / y.scale, "epsilon": np.array([epsilon])}
+
+
+def _lrn(node: Node, x, y):
+    size, reach = node.attrs["size"], x[0].reach
+    largest = size * reach**2
+    coarse = max(0, largest.bit_length() - LRN_BITS)
+    places = ((largest + ((1 << coarse) >> 1)) >> coarse) + 1
+    squares = np.arange(places, dtype=np.float64) * 2.0**coarse
+    values = lrn_factor(node, squares * x[0].scale ** 2) * x[0].scale / y.scale
+    _, shift = factors(node, values)
+    shift = int(shift.min())
+    multiplier = np.rint(np.ldexp(values, shift)).clip(0, 2**31 - 1).astype(np.int32)
+    return {"size": size, "coarse": coarse, "shift": shift}, {"table": multiplier}
+
+
 def _constant(node: Node, x, y):
     return {}, {"value": y.quantise(node.weight)}
 
@@ -124,6 +145,8 @@ _PARAMETERS = {
     "max": _one_factor_each,
     "min": _one_factor_each,
     "constant": _constant,
+    "normalise": _normalise,
+    "lrn": _lrn,
     "concat": _one_factor_each,
     "average_pool": _average_pool,
     "resize": _resize,

@@ -28,6 +28,7 @@ from .options import (
     check_options,
     checked_labels,
     known_shape,
+    warn_of_ranges,
 )
 from .quantise import PLAIN, Rule, calibrate, prune_graph, quantise_graph
 
@@ -128,6 +129,7 @@ def compile(
     if images is not None:
         watch = Deviations(graph, tried, len(images)).observe
         ranges = calibrate(graph, images, calibration_percentile, watch=watch)
+        warn_of_ranges(graph, ranges, images)
     quants = quantise_graph(graph, ranges, activations)
     tensors = {name: Tensor(graph.shapes[name], quant) for name, quant in quants.items()}
     choices, plain = {}, {}

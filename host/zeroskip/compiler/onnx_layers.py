@@ -11,7 +11,6 @@ import numpy as np
 
 from ..runtime.hostops import out_size, reduce_windows
 from .graph import Given
-from .onnx_constants import MAX_ELEMENTS
 from .onnx_source import Source, dims, importer
 
 UNIT = {"stride": (1, 1), "padding": (0, 0, 0, 0), "dilation": (1, 1)}
@@ -67,9 +66,7 @@ def _window(source: Source, shape, kernel, rank: int) -> dict:
             if (count - 1) * stride[axis] >= size + before:  # a window must start on the map or before it
                 count -= 1
             grown[axis + 2] = max(after, (count - 1) * stride[axis] + reach[axis] - size - before)
-    rows, columns = shape[1] + grown[0] + grown[2], shape[2] + grown[1] + grown[3]
-    if shape[0] * rows * columns > MAX_ELEMENTS:
-        raise source.error(f"a padded map of {shape[0]}x{rows}x{columns}; accepted: up to {MAX_ELEMENTS} elements")
+    source.check_padding(shape, (shape[0], shape[1] + grown[0] + grown[2], shape[2] + grown[1] + grown[3]))
     names = ("kernel", "stride", "dilation", "padding", "declared")
     return dict(zip(names, map(tuple, (kernel, stride, dilation, grown, pads)), strict=True))
 

@@ -269,13 +269,12 @@ def pad(source: Source) -> None:
         raise source.error(f"pads {list(pads)}, which pad the batch; accepted: any other axis")
     padding = (*full[1:rank], *full[rank + 1 :])
     grown = tuple(n + padding[i] + padding[rank - 1 + i] for i, n in enumerate(shape))
+    source.check_padding(shape, grown)
     if mode == "constant":
         source.emit("pad", grown, attrs={"padding": padding})
         return
     if len(shape) != 3 or padding[0] or padding[3]:
         raise source.error(f"pads {list(pads)} of mode {mode!r}; accepted: of the last two axes of (N, C, H, W)")
-    if max(grown) > MAX_SIZE:
-        raise source.error(f"{dims(grown)} after padding; accepted: up to {MAX_SIZE} rows or columns")
     if mode == "reflect" and any(pad >= shape[i % 3] for i, pad in enumerate(padding) if pad):
         raise source.error(f"pads {list(pads)} of mode 'reflect' on ({dims(shape)}); accepted: fewer than there are")
     rows, columns = (_repeated(shape[i], (padding[i], padding[3 + i]), mode) for i in (1, 2))

@@ -27,6 +27,9 @@ OPERATORS = {}
 _ON_ENDS = ("ArgMax", "Cast", "Dropout", "Identity")
 """Operators that may follow what is computed after the network."""
 
+MAX_PADDING, FEW = 16, 2**16
+"""A padded tensor has at most so many times the elements of the tensor, or is small."""
+
 ON_INTEGERS = set()
 """Operators that mean the same on the integers of a quantised tensor as on the real numbers."""
 
@@ -312,6 +315,19 @@ class Source:
         if (value != value[:1]).any():
             raise self.error(f"a constant of shape {full} that differs between images; accepted: one for all images")
         return self.step("constant", full[1:], (near,), weight=value[0])
+
+    def check_padding(self, shape, padded) -> None:
+        """Refuse, before anything is computed, a tensor that is nearly all padding.
+
+        Raises:
+            ModelError: more than :data:`MAX_PADDING` as many elements, unless they are few.
+        """
+        grown, limit = math.prod(padded), max(MAX_PADDING * math.prod(shape), FEW)
+        if grown > min(limit, MAX_ELEMENTS):
+            raise self.error(
+                f"a padded map of {'x'.join(map(str, padded))}, made of {'x'.join(map(str, shape))}; accepted: up to "
+                f"{MAX_PADDING} times as many elements, or {FEW}, and no more than {MAX_ELEMENTS}. Take padding away"
+            )
 
     def finish(self, tensor: str, shape) -> None:
         """This node's result is a tensor, seen in a shape."""

@@ -9,6 +9,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..hardware.config import Config
+from ..runtime.input_range import warn_of_range
+from .graph import PICKING
 from .quantise import PER, SCALE_RULES
 
 ACTIVATIONS = ("uint8", "int16")
@@ -143,6 +145,31 @@ def calibration_images(graph, images) -> np.ndarray:
     if not np.isfinite(images).all():
         raise InputError("calibration images have values that are not finite")
     return images
+
+
+def warn_of_ranges(graph, ranges, images) -> None:
+    """Warn of calibration images that leave a scale to chance.
+
+    Args:
+        ranges: of every tensor, from ``quantise.calibrate``.
+    """
+    if graph.input in graph.quants:
+        warn_of_range(images, graph.quants[graph.input], "calibration images")
+    elif ranges[graph.input] == (0, 0):
+        warnings.warn(
+            "the calibration images are all zero: no scale can be chosen from them, and the outputs will be wrong; "
+            "give images as the network will see them",
+            stacklevel=3,
+        )
+        return
+    chosen = [node for node in graph.nodes if node.op not in PICKING and node.output not in graph.quants]
+    if empty := [node.name for node in chosen if ranges[node.output] == (0, 0)]:
+        names = ", ".join(empty[:3]) + ", ..." * (len(empty) > 3)
+        warnings.warn(
+            f"{len(empty)} of {len(chosen)} layers ({names}) give only zeros on the calibration images: their "
+            f"scales are left to chance; give images on which they do something",
+            stacklevel=3,
+        )
 
 
 def checked_labels(labels, images, calibration) -> np.ndarray | None:

@@ -17,6 +17,7 @@ from ..errors import ConfigError, FileFormatError, InputError
 from ..hardware.config import Config
 from . import hostops
 from .hostops import RANGE
+from .input_range import warn_of_range
 from .node_check import MAX_ELEMENTS, check
 from .nodes import ENDS, OUTPUT_TYPES, Node, Output, Tensor, compute, finish
 from .results import Progress, Recorder, Result
@@ -157,6 +158,7 @@ class Model:
     def _forward(self, images: np.ndarray, convolve) -> np.ndarray | dict[str, np.ndarray]:
         """The integers of every output."""
         quant, last, kept = self.tensors[self.input].quant, {}, {output.tensor for output in self.outputs}
+        warn_of_range(images, quant)
         for i, node in enumerate(self.nodes):
             last.update(dict.fromkeys(node.inputs, i))
         found = {tensor: [] for tensor in kept}

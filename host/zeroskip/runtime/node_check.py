@@ -9,6 +9,7 @@ import numpy as np
 
 from .hostops import DIVIDE_SHIFT, FRACTION, MAX_SHIFT, SOFTMAX_AXIS, SOFTMAX_ONE, SUM_LIMIT, out_size
 from .nodes import ENDS, Node, Tensor
+from .normalise import MAX_WINDOW
 
 MAX_ELEMENTS = 2**28
 """Elements of one image's tensor, padding included, that a node may have."""
@@ -24,6 +25,8 @@ _FIELDS = {
     "max": ({}, set(), _SCALE),
     "min": ({}, set(), _SCALE),
     "constant": ({}, set(), {"value": None}),
+    "normalise": ({}, set(), dict.fromkeys(("gain", "offset", "epsilon"), np.float64)),
+    "lrn": ({}, {"size", "coarse", "shift"}, {"table": np.int32}),
     "concat": ({}, {"axis"}, _SCALE),
     "clip": ({}, _BOUNDS, {}),
     "table": ({}, set(), {"table": None}),
@@ -131,6 +134,25 @@ def _constant(node: Node, x: Tensor, y: Tensor) -> tuple[int, ...]:
     return value.shape
 
 
+def _normalise(node: Node, x: Tensor, y: Tensor) -> tuple[int, ...]:
+    a = node.arrays
+    _need(len(x.shape) == 2 and (x.shape[1] * x.quant.reach) ** 2 < 2**62, f"input {x.shape}")
+    for key in ("gain", "offset"):
+        fits = a[key].ndim == 2 and all(n in (1, m) for n, m in zip(a[key].shape, x.shape, strict=True))
+        _need(fits and np.isfinite(a[key]).all(), f"{key} of shape {a[key].shape}")
+    _need(a["epsilon"].shape == (1,) and 0 < a["epsilon"][0] < np.inf, "epsilon")
+    return x.shape
+
+
+def _lrn(node: Node, x: Tensor, y: Tensor) -> tuple[int, ...]:
+    size, coarse, table = node.attrs["size"], node.attrs["coarse"], node.arrays["table"]
+    _need(1 <= size <= MAX_WINDOW and 0 <= coarse <= 48 and 1 <= node.attrs["shift"] <= MAX_SHIFT, "size or shift")
+    _need((x.shape[0] + size) * math.prod(x.shape[1:]) <= MAX_ELEMENTS, f"input {x.shape}")
+    places = ((size * x.quant.reach**2 + ((1 << coarse) >> 1)) >> coarse) + 1
+    _need(table.shape == (places,) and table.min() >= 0, f"table of shape {table.shape}")
+    return x.shape
+
+
 def _table(node: Node, x: Tensor, y: Tensor) -> tuple[int, ...]:
     table = node.arrays["table"]
     values = x.quant.high - x.quant.low + 1
@@ -214,6 +236,8 @@ _SHAPES = {
     "max": _pair,
     "min": _pair,
     "constant": _constant,
+    "normalise": _normalise,
+    "lrn": _lrn,
     "concat": _concat,
     "clip": lambda node, x, y: x.shape,
     "table": _table,

@@ -13,6 +13,9 @@ add               low, high, shift                             multiplier int32 
 mul               low, high                                    multiplier int32 (1,), shift int8 (1,)
 div               -                                            multiplier int32 (1,), shift int8 (1,)
 max, min          -                                            multiplier int32 (2,), shift int8 (2,)
+normalise         -                                            gain, offset float64, (A or 1, B or 1) of a
+                                                               tensor (A, B); epsilon float64 (1,)
+lrn               size, coarse, shift                          table int32 (places,)
 constant          -                                            value, of the output's type and shape; the
                                                                input only says how many images there are
 concat            axis                                         multiplier int32, shift int8, one per input
@@ -45,6 +48,7 @@ import numpy as np
 
 from . import hostops
 from .hostops import Finish, Quant
+from .normalise import lrn, normalise
 from .program import ConvPlan
 
 
@@ -146,6 +150,12 @@ _OPERATORS = {
     "max": lambda node, quants, quant, *pair: hostops.extreme(np.maximum, pair, quants, *_scale(node), quant),
     "min": lambda node, quants, quant, *pair: hostops.extreme(np.minimum, pair, quants, *_scale(node), quant),
     "constant": lambda node, quants, quant, x: np.repeat(node.arrays["value"][None], len(x), axis=0),
+    "normalise": lambda node, quants, quant, x: normalise(
+        x, *quants, node.arrays["gain"], node.arrays["offset"], node.arrays["epsilon"][0], quant
+    ),
+    "lrn": lambda node, quants, quant, x: lrn(
+        x, *quants, node.attrs["size"], node.arrays["table"], node.attrs["coarse"], node.attrs["shift"], quant
+    ),
     "concat": lambda node, quants, quant, *parts: hostops.concat(
         parts, quants, *_scale(node), quant, node.attrs["axis"] + 1
     ),
