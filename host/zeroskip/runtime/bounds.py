@@ -24,7 +24,7 @@ def intersections(plan: ConvPlan, nonzero: np.ndarray) -> int:
         for s in range(columns):
             y, x = r * plan.dilation[0], s * plan.dilation[1]
             seen = padded[:, :, y :: plan.stride[0], x :: plan.stride[1]][:, :, :height, :width]
-            met = np.count_nonzero(seen, axis=(0, 2, 3)).reshape(plan.groups, channels)
+            met = np.count_nonzero(seen, axis=(0, 2, 3)).astype(np.int64).reshape(plan.groups, channels)
             total += int((weights[:, :, r, s] * met).sum())
     return total
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .indices import repeat
+
 LANES = 4
 """Lanes of a beat, 16 bits each."""
 
@@ -36,9 +38,9 @@ def lane_groups(values: np.ndarray, present: np.ndarray, rows: np.ndarray) -> tu
     beats = length.reshape(-1, LANES).max(1)
     start = np.cumsum(beats) - beats
     # Entry i of lane l goes to beat start[group of l] + i - first[l].
-    shift = (np.repeat(start, LANES) - first) * LANES + np.arange(len(rows)) % LANES
+    shift = (repeat(start, LANES) - first) * LANES + np.arange(len(rows)) % LANES
     sent = entries[keep]
-    at = np.arange(len(sent)) * LANES + np.repeat(shift, length)
+    at = np.arange(len(sent)) * LANES + repeat(shift, length)
     words = np.zeros((int(beats.sum()), LANES), np.uint16)
     words.ravel()[at] = sent
     return words.view(np.uint64).ravel(), beats

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..hardware.config import Config
 from ..hardware.packets import ROUTES
+from .indices import repeat
 from .tiling import Layout
 
 if TYPE_CHECKING:
@@ -139,11 +140,11 @@ class GatherPart(ScheduledPart):
         need((read == (self.slots >= 0)).all(), "a step reads other banks than it has columns for")
         if self.apart:
             need(plan.placed is not None and plan.blocking == "packed", "lanes apart, channels in blocks of a group")
-            slice_ = np.repeat(np.repeat(np.arange(len(self.slices)), self.slices), self.steps)
+            slice_ = repeat(repeat(np.arange(len(self.slices)), self.slices), self.steps)
             block = self.block0 + slice_[step] * self.layout.blocks + self.slots[step, bank] % self.layout.blocks
             need((block + 1).max(initial=0) * config.acts <= plan.placed.shape[1], "a slot refers to no channel")
             channel = plan.placed[0, block * config.acts + bank]
-            filter_ = np.repeat(self.filters, self.steps, axis=0)[step, lane]
+            filter_ = repeat(self.filters, self.steps, axis=0)[step, lane]
             mine = (filter_ >= 0) & plan.reads(filter_, channel)
             need(mine.all(), "a lane has weights for channels that its filter does not have")
 

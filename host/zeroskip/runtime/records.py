@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..hardware.config import NEAR_BASE_BITS, NEAR_BITS, ROUTE_BITS, Config
+from .indices import repeat
 from .parts import GatherPart, Part
 
 
@@ -67,7 +68,7 @@ def _near(config: Config, part: GatherPart, used: np.ndarray, offset: np.ndarray
     base = low >> config.near_shift
     fits = offset.max(1) < (base << config.near_shift) + (1 << NEAR_BITS)
     first = np.cumsum(part.steps) - part.steps
-    return base, np.repeat(np.logical_and.reduceat(fits, first), part.steps)
+    return base, repeat(np.logical_and.reduceat(fits, first), part.steps)
 
 
 def _gather(config: Config, lanes: np.ndarray, offset: np.ndarray, base: np.ndarray | None) -> np.ndarray:

@@ -17,6 +17,7 @@ from ..errors import InputError
 from ..hardware.packets import ACT_HEADER, KIND_ACT, KIND_RUN, RUN_HEADER_0, RUN_HEADER_1, Field
 from . import glue
 from .hostops import Finish
+from .indices import repeat
 from .parts import GatherPart, Part
 from .program import ConvPlan
 from .records import Records, records
@@ -125,7 +126,7 @@ def _spans(plan: ConvPlan, part: Part | GatherPart, steps: Records, tile: Tile, 
     config = plan.config
     wgs = config.wgs if tile.groups > 1 else tile.last_wgs
     columns = tile.size * wgs * config.column_beats(act_format)
-    slice_of = np.repeat(np.arange(len(part.slices)), part.slices)
+    slice_of = repeat(np.arange(len(part.slices)), part.slices)
     # With the headers, also of the ACT packet that may follow.
     runs = lead + 3 + steps.beats
     sums = tile.height * tile.width * pixel_beats(config, part.filters.shape[1], wgs)
@@ -179,7 +180,7 @@ def _transfer(plan, part, view, tile, records, source, groups, runs, act_format,
     stream[run_at + 1] = header(
         RUN_HEADER_1, nx=tile.width, ny=tile.height, dx=dx % config.columns, dy=dy % config.columns
     )
-    run = np.repeat(np.arange(len(steps)), sent)
+    run = repeat(np.arange(len(steps)), sent)
     within = np.arange(len(payload)) - (np.cumsum(sent) - sent)[run]
     stream[run_at[:, run] + (2 + within)] = payload
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..hardware.config import Config
+from .indices import repeat
 from .parts import GatherPart, Part
 from .tiling import Tile, View
 
@@ -68,7 +69,7 @@ def turns_of(part: Part | GatherPart, tile: Tile, runs: tuple[int, int], wgs: np
         wgs: int64 (tile groups,), work groups in use.
     """
     steps = part.steps[slice(*runs)].astype(np.int64)
-    slices = np.repeat(np.arange(len(part.slices)), part.slices)[slice(*runs)]
+    slices = repeat(np.arange(len(part.slices)), part.slices)[slice(*runs)]
     first, slices = slices[0], slices - slices[0]
     bounds = np.searchsorted(slices, np.arange(slices[-1] + 2))
     turn = np.arange(len(wgs))[:, None] * (slices[-1] + 1) + slices
@@ -107,7 +108,7 @@ def places(
         for index in range(len(turns.bounds) - 1 if count else 0):
             # The first slice stands between the runs of the last one, a tile group earlier.
             before = np.arange(*turns.bounds[[index - 1, index]] if index else turns.bounds[-2:])
-            run = np.repeat(before, turns.follow[before])
+            run = repeat(before, turns.follow[before])
             within = (np.arange(tile.size) - turns.start[run]) * count * beats
             first = act_at[group if index else group - 1][:, run] + 1 + within
             if index == group[0] == 0:  # nothing stands before the first turn

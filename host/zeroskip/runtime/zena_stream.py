@@ -16,6 +16,7 @@ from ..errors import InputError
 from ..hardware.config import Config
 from ..hardware.packets import JOB_HEADER_0, JOB_HEADER_1, KIND_JOB, KIND_ZACT, MAX_UNSENT, NO_WAIT, ZACT_HEADER
 from .compress import LANES, lane_groups
+from .indices import bincount, repeat, within
 from .modes import skips
 from .program import ConvPlan, blocks_of, present_channels
 from .stream import header, sources
@@ -62,7 +63,7 @@ def load_of(config: Config, part: JobPart) -> Load:
         tiles=len(part.tiles),
         passes=int(part.turn[-1]) + 1,
         busy=float(part.busy[0]),
-        jobs=len(part.sub_wg) / config.sub_wgs if config.stealing else float(np.bincount(part.sub_wg).max()),
+        jobs=len(part.sub_wg) / config.sub_wgs if config.stealing else float(bincount(part.sub_wg).max()),
         beats=float(part.words.size + (2 + -(-part.chunks // 4)).sum()),
         finals=int(np.count_nonzero(part.flags & FINAL)),
         slots=part.slots,
@@ -103,7 +104,7 @@ def build(
     if not at_once:
         raise InputError(f"layer {plan.name!r}: one tile exceeds a DMA transfer of {DMA_LIMIT} bytes")
     bounds = np.linspace(0, tile.groups, -(-tile.groups // at_once) + 1).astype(int).tolist()
-    first = np.append(0, np.cumsum(np.bincount(part.tile)))[part.tile]  # the tile's first job
+    first = np.append(0, np.cumsum(bincount(part.tile)))[part.tile]  # the tile's first job
     until = np.cumsum(follow)
     start = until - follow - (until - follow)[first]
     source = sources(part, view, tile, pixels, image)
@@ -132,18 +133,12 @@ def _job_packets(plan: ConvPlan, part: JobPart, view: View, tile: Tile, doubled:
     words[at + 1] = header(JOB_HEADER_1, nx=tile.width, ny=tile.height, dx=dx % config.columns, dy=dy % config.columns)
     offsets = part.layout.offsets(view.kernel, view.dilation, tile.pitch) % config.columns
     offsets = np.where(part.columns < 0, 0, offsets[part.columns]).astype(np.uint64)
-    place = _within(part.chunks)
-    beat = np.repeat(at + 2, part.chunks) + place // LANES
+    place = within(part.chunks)
+    beat = repeat(at + 2, part.chunks) + place // LANES
     np.bitwise_or.at(words, beat, offsets << (place % LANES * 16).astype(np.uint64))
     data = at + 2 + offset_beats
-    words[np.repeat(data, beats) + _within(beats)] = part.words
+    words[repeat(data, beats) + within(beats)] = part.words
     return words, length
-
-
-def _within(counts: np.ndarray) -> np.ndarray:
-    """0 to count - 1 for every count, one after the other."""
-    counts = np.asarray(counts, np.int64)
-    return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
 def _undrained(config: Config, part: JobPart, doubled: bool) -> np.ndarray:
@@ -158,7 +153,7 @@ def _undrained(config: Config, part: JobPart, doubled: bool) -> np.ndarray:
     np.add.at(count, (part.turn[final], owner[final]), 1)
     until = np.append(np.zeros((1, owners), np.int64), np.cumsum(count, axis=0), axis=0)
     before = (np.cumsum(mine & final, axis=1) - (mine & final))[owner, jobs] - until[part.turn, owner]
-    rank = np.repeat(count[:, :, None], part.slots, axis=2) - 1  # where a pass has no such slot: its last
+    rank = repeat(count[:, :, None], part.slots, axis=2) - 1  # where a pass has no such slot: its last
     rank[part.turn[final], owner[final], part.slot[final]] = before[final]
     # The place was used last in the pass before, or the one before that; a tile group follows the other.
     last = (part.turn - (2 if doubled else 1)) % passes
@@ -174,11 +169,11 @@ def _follow(config: Config, part: JobPart, tile: Tile) -> np.ndarray:
 
     None stand behind the first jobs of a tile: until all sub-WGs have started, the page they go to may be in use.
     """
-    jobs = np.bincount(part.tile)
-    index = _within(jobs)
+    jobs = bincount(part.tile)
+    index = within(jobs)
     first = np.minimum(2 * config.sub_wgs - 1, jobs - 1) if tile.double else jobs - 1
     weight = np.where(index >= first[part.tile], part.chunks, 0).astype(np.float64)
-    total = np.bincount(part.tile, weight)
+    total = bincount(part.tile, weight)
     until = np.cumsum(weight) - (np.cumsum(total) - total)[part.tile]
     until = np.floor(until / total[part.tile] * tile.size + 1e-6).astype(np.int64)
     return np.where(index == 0, until, np.diff(until, prepend=0))
@@ -225,8 +220,8 @@ def _transfer(plan, program, values, present, blocks, first, end) -> tuple[np.nd
     length[group, job, 1] = beats[1:]
     at = (beats[0] + np.cumsum(length) - length.ravel()).reshape(length.shape)
     stream = np.zeros(beats[0] + length.sum(), np.uint64)
-    owner = np.repeat(np.arange(jobs), program.length)
-    stream[at[:, owner, 0] + _within(program.length)] = program.jobs
+    owner = repeat(np.arange(jobs), program.length)
+    stream[at[:, owner, 0] + within(program.length)] = program.jobs
     last = np.zeros(sequence.shape, np.int64)
     last[-1, -1] = 1
     slot = np.broadcast_to(part.slot, sequence.shape)
@@ -237,7 +232,7 @@ def _transfer(plan, program, values, present, blocks, first, end) -> tuple[np.nd
         JOB_HEADER_0, kind=0, page=page, first=0, last=last, final=0, wgs=wgs[:, None], chunks=0, sub_wg=0, relu=0,
         undrained=0, psum=slot * (tile.height * tile.width), base=page * (config.columns // 2),
     )  # fmt: skip
-    stream[np.repeat(np.append(0, at[group, job, 1]), beats) + _within(beats)] = acts
+    stream[repeat(np.append(0, at[group, job, 1]), beats) + within(beats)] = acts
     return stream, int(_sum_beats(config, part, tile, wgs).sum())
 
 
@@ -251,18 +246,18 @@ def _activations(config, program, values, present, blocks, first, wgs, number, s
     part, tile = program.part, program.tile
     group, channel_tile = np.divmod(number, len(part.tiles))
     lanes = -(-wgs[group] // LANES) * LANES
-    piece = np.repeat(np.arange(len(number)), lanes)
-    wg = _within(lanes)
+    piece = repeat(np.arange(len(number)), lanes)
+    wg = within(lanes)
     rows = np.where(wg < wgs[group[piece]], count[piece], 0)
-    piece_of, wg_of = np.repeat(piece, rows), np.repeat(wg, rows)
-    address = start[piece_of] + _within(rows)
+    piece_of, wg_of = repeat(piece, rows), repeat(wg, rows)
+    address = start[piece_of] + within(rows)
     block = part.tiles[channel_tile[piece_of]]
     column = program.source[(first + group[piece_of]) * config.wgs + wg_of, address] + block
     # Layout: block is the fastest in an address.
     beyond = address % part.layout.blocks + part.block0 + block >= blocks
     column = np.where(beyond, len(values) - 1, column)
     words, beats = lane_groups(values[column], present[column], rows)
-    piece_beats = np.bincount(np.repeat(np.arange(len(number)), lanes // LANES), beats).astype(np.int64) + 1
+    piece_beats = bincount(repeat(np.arange(len(number)), lanes // LANES), beats).astype(np.int64) + 1
     packets = np.zeros(piece_beats.sum(), np.uint64)
     at = np.cumsum(piece_beats) - piece_beats
     page = number % 2 if tile.double else np.zeros_like(number)

@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import DeviceError
 from ..hardware.config import Config
 from ..hardware.packets import ACT_HEADER, FORMAT_S16, GROUP, KIND_GLUE
+from .indices import bincount, repeat
 
 _FIELD = {field.name: field for field in ACT_HEADER}
 
@@ -53,7 +54,7 @@ def compress(config: Config, words: np.ndarray, headers: np.ndarray) -> np.ndarr
     groups = -(-body // beats)
 
     # Every beat of every packet to its place in its group; what a packet's last group lacks counts as zero.
-    packet = np.repeat(np.arange(len(body)), body)
+    packet = repeat(np.arange(len(body)), body)
     within = np.arange(body.sum()) - (np.cumsum(body) - body)[packet]
     source = headers[packet] + 1 + within
     group = (np.cumsum(groups) - groups)[packet] + within // beats
@@ -62,10 +63,10 @@ def compress(config: Config, words: np.ndarray, headers: np.ndarray) -> np.ndarr
     bits, packed, sent = groups_of(dense, 0 if wide else zero)
 
     # Where everything goes.
-    packet = np.repeat(np.arange(len(body)), groups)
+    packet = repeat(np.arange(len(body)), groups)
     length = np.ones(len(words), np.int64)
     length[source] = 0
-    length[headers] += np.bincount(packet, 1 + sent, len(body)).astype(np.int64)
+    length[headers] += bincount(packet, 1 + sent, len(body)).astype(np.int64)
     start = np.cumsum(length) - length
     before = np.cumsum(1 + sent) - (1 + sent)
     first = np.searchsorted(packet, np.arange(len(body)))  # group of each packet
