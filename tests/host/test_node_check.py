@@ -25,7 +25,8 @@ def models():
 def of_two_tensors(rng) -> bytes:
     weights = {"v": f32(rng, 4, 3, 1, 1), "w": f32(rng, 4, 3, 1, 1), "k": f32(rng, 1, 6, 5)}
     weights["s"] = f32(rng, 4)
-    nodes = [node("Conv", ["x", "v"], ["a"]), node("Conv", ["x", "w"], ["b"]), node("Max", ["a", "b"], ["m"])]
+    nodes = [node("Conv", ["x", "v"], ["a"]), node("Conv", ["x", "w"], ["b"]), node("Greater", ["x", "k"], ["g"])]
+    nodes += [node("Conv", ["g", "v"], ["h"]), node("Where", ["h", "a", "b"], ["i"]), node("Max", ["i", "b"], ["m"])]
     nodes += [node("Min", ["m", "k"], ["n"]), node("Exp", ["n"], ["e"]), node("Div", ["a", "e"], ["d"])]
     nodes += [node("LRN", ["d"], ["l"], size=3), node("InstanceNormalization", ["l", "s", "s"], ["y"])]
     return model(nodes, weights, (3, 6, 5))
@@ -69,6 +70,7 @@ CHANGES = [
     ("max", "multiplier", lambda m: m[:1]), ("min", "shift", set_first(0)),
     ("constant", "value", lambda v: v[:, :1]), ("constant", "value", lambda v: v.astype(np.int64)),
     ("constant", "value", lambda v: v[:0]),
+    ("where", "multiplier", lambda m: m[:1]), ("where", "shift", set_first(0)),
     ("lrn", "size", 0), ("lrn", "size", 2), ("lrn", "coarse", -1), ("lrn", "coarse", 5), ("lrn", "shift", 0),
     ("lrn", "table", lambda t: t[:-1]), ("lrn", "table", set_first(-1)), ("lrn", "table", lambda t: t.astype(np.int64)),
     ("normalise", "gain", set_first(np.inf)), ("normalise", "gain", lambda g: g[:2]),

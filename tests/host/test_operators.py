@@ -250,7 +250,16 @@ def gather(rng, name):
 @case("Mul of functions", count=12)
 def spelled_out(rng, name):
     """As exporters write functions they have no operator for: each must become a single table."""
-    c = {"half": 0.5, "one": 1.0, "two": 2.0, "three": 3.0, "root": 2**0.5, "k": 0.044715, "p": (2 / np.pi) ** 0.5}
+    c = {
+        "zero": 0.0,
+        "half": 0.5,
+        "one": 1.0,
+        "two": 2.0,
+        "three": 3.0,
+        "root": 2**0.5,
+        "k": 0.044715,
+        "p": (2 / np.pi) ** 0.5,
+    }
     erf = [node("Div", ["x", "root"], ["a"]), node("Erf", ["a"], ["b"]), node("Add", ["b", "one"], ["c"])]
     nodes = pick(
         rng,
@@ -265,6 +274,11 @@ def spelled_out(rng, name):
         [node("Abs", ["x"], ["a"]), node("Add", ["a", "one"], ["b"]), node("Div", ["x", "b"], ["y"])],
         [node("Mul", ["x", "x"], ["a"]), node("Add", ["a", "one"], ["b"]), node("Sqrt", ["b"], ["d"]),
          node("Max", ["d", "x"], ["e"]), node("Sub", ["e", "x"], ["y"])],
+        [node("Greater", ["x", "k"], ["a"]), node("Exp", ["x"], ["b"]), node("Add", ["b", "one"], ["c"]),
+         node("Log", ["c"], ["d"]), node("Where", ["a", "x", "d"], ["y"])],
+        [node("Greater", ["x", "half"], ["a"]), node("Cast", ["a"], ["b"], to=1), node("Less", ["x", "k"], ["c"]),
+         node("Cast", ["c"], ["d"], to=1), node("Add", ["b", "d"], ["e"]), node("Cast", ["e"], ["f"], to=9),
+         node("Where", ["f", "x", "zero"], ["y"])],
     )  # fmt: skip
     return nodes, {key: np.float32(value) for key, value in c.items()}, (3, 6, 5), {"tables": 1}
 
@@ -420,6 +434,23 @@ def normalisations(rng, name):
         size, opset, options["num_groups"] = (shape[0],) if recent else (groups,), 21 if recent else 18, groups
     weights = {"s": rng.uniform(0.5, 2, size).astype(np.float32), "b": f32(rng, *size), "w": f32(rng, 8, 8, 1, 1)}
     return [*nodes, node(name, ["a", "s", "b"], ["y"], **options)], weights, shape, {"opset": opset}
+
+
+@case("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Where", "Not", "And", "Or", count=6, sqnr=12)
+def masks(rng, name):
+    """Of a constant, of two tensors, of a map; what is chosen by a mask, which may be of another tensor."""
+    ops = ("Greater", "GreaterOrEqual", "Less", "LessOrEqual")
+    op = name if name in ops else pick(rng, *ops)
+    nodes = [node("Conv", ["x", "v"], ["a"]), node("Conv", ["x", "w"], ["b"])]
+    nodes += [node(op, [*pick(rng, ["a", "k"], ["k", "a"], ["a", "b"], ["a", "m"])], ["c"])]
+    nodes += [node("Less", ["b", "k"], ["d"])]
+    if name == "Not":
+        nodes += [node("Not", ["c"], ["c1"])]
+    if name in ("And", "Or"):
+        nodes += [node(name, ["c", "d"], ["c1"])]
+    nodes += [node("Where", [nodes[-1].output[0], *pick(rng, ["a", "b"], ["b", "k"], ["k", "a"], ["m", "b"])], ["y"])]
+    weights = {"v": f32(rng, 4, 3, 1, 1), "w": f32(rng, 4, 3, 1, 1), "k": np.float32(0.2), "m": f32(rng, 1, 6, 5)}
+    return nodes, weights, (3, 6, 5)
 
 
 @case("LogSoftmax", "ArgMax", count=8, sqnr=10)  # places of values that are nearly equal may change

@@ -22,8 +22,8 @@ CLIPPED = ("conv", "affine", "add", "mul", "average_pool")
 """Operators that a following clip can be fused into: those that rescale their result anyway."""
 
 
-_COMBINED = ("add", "mul", "div", "max", "min")
-"""Operators of two tensors; of two functions of one tensor they are a function, too."""
+_COMBINED = ("add", "mul", "div", "max", "min", "where")
+"""Operators of several tensors; of functions of one tensor they are a function, too."""
 
 
 def transparent(node: Node) -> bool:
@@ -248,8 +248,8 @@ class _Folder:
         """x * f(x), f(x) / g(x) and the like, as SiLU and spelled-out GELU have them, are one function of x."""
         if "clip" in node.attrs:
             return
-        left, right = (self._functions_of(name) for name in node.inputs)
-        x = next((name for name in left if name in right), None)
+        first, *others = (self._functions_of(name) for name in node.inputs)
+        x = next((name for name in first if all(name in other for other in others)), None)
         if x is None:
             return
         for name in node.inputs:
@@ -262,7 +262,7 @@ class _Folder:
                 self.readers[name].remove(producer)
         self.readers[x].append(node)
         op = "sub" if node.attrs.get("signs") == (1, -1) else node.op
-        node.op, node.inputs, node.attrs = "table", [x], {"chain": (*left[x], (op, right[x]))}
+        node.op, node.inputs, node.attrs = "table", [x], {"chain": (*first[x], (op, *(other[x] for other in others)))}
 
     def _functions_of(self, name: str) -> dict[str, tuple]:
         """Tensors that a tensor is a function of, nearest first -> that function; what is between has no reader."""

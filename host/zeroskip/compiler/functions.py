@@ -1,9 +1,9 @@
 """Functions of one number that a quantised tensor goes through: evaluated in float, tabulated for the integer graph.
 
 A ``table`` node holds a chain of them, ``((name, *parameters), ...)``, each applied to the result of
-the one before.  Steps named in :data:`COMBINING` take another chain as their parameter, which starts where the whole
-chain started: x * sigmoid(x) is ``(("mul", (("sigmoid",),)),)``.  What activations zeroskip knows is decided here;
-everything else only passes chains on.
+the one before.  Steps named in :data:`COMBINING` (and :data:`WHERE`) take other chains as parameters, which start
+where the whole chain started: x * sigmoid(x) is ``(("mul", (("sigmoid",),)),)``.  What activations zeroskip knows is
+decided here; everything else only passes chains on.
 """
 
 from __future__ import annotations
@@ -69,6 +69,11 @@ FUNCTIONS = {
     "ceil": np.ceil,
     "round": np.rint,
     "truncate": np.trunc,
+    "greater": lambda x, bound: x > bound,
+    "greater_equal": lambda x, bound: x >= bound,
+    "less": lambda x, bound: x < bound,
+    "less_equal": lambda x, bound: x <= bound,
+    "nonzero": lambda x: x != 0,
     "power": lambda x, exponent: np.power(x, exponent),
     "divide_from": lambda x, numerator: numerator / x,
 }
@@ -83,6 +88,10 @@ COMBINING = {
     "min": np.minimum,
 }
 """Steps that combine the result so far with that of another chain of the same x."""
+
+WHERE = "where"
+"""Step with two chains of the same x: what it gives is taken from the first where the result so far is 1, else from the
+second."""
 
 SLOPE = "prelu"
 """Step that multiplies what is negative by the node's ``weight``: one slope per channel."""
@@ -100,16 +109,18 @@ def apply(chain, x: np.ndarray, slope: np.ndarray | None = None) -> np.ndarray:
     for name, *parameters in chain:
         if name in COMBINING:
             y = COMBINING[name](y, apply(parameters[0], x))
+        elif name == WHERE:
+            y = np.where(y > 0.5, apply(parameters[0], x), apply(parameters[1], x))
         elif name == CHAIN:
             y = apply(parameters[0], y)
         elif name == SLOPE:
             y = np.where(y >= 0, y, slope * y)
         else:
-            y = FUNCTIONS[name](y, *parameters)
+            y = np.asarray(FUNCTIONS[name](y, *parameters), x.dtype)
     return y.astype(x.dtype, copy=False)
 
 
 def joined(first: tuple, then: tuple) -> tuple:
     """One chain that does what two do one after the other."""
-    starts_anew = first and any(name in COMBINING for name, *_ in then)
+    starts_anew = first and any(name in COMBINING or name == WHERE for name, *_ in then)
     return (*first, (CHAIN, then)) if starts_anew else (*first, *then)

@@ -12,6 +12,7 @@ table          attribute chain (``functions.py``); for a step "prelu" ``weight``
 quantise       rounds to what the file says of its output (``Graph.quants``)
 add, mul, div  two inputs that broadcast, of one rank; add has attribute signs, +1 or -1 for each
 max, min       the same
+where          three inputs that broadcast: the second where the first is 1, the third where it is 0
 constant       ``weight``, the same for every image; its input only says how many there are
 concat         any number of inputs; attribute axis
 max_pool       attributes kernel, stride, padding, dilation
@@ -253,6 +254,7 @@ _OPERATORS = {
     "div": lambda node, x, y: x / y,
     "max": lambda node, x, y: np.maximum(x, y),
     "min": lambda node, x, y: np.minimum(x, y),
+    "where": lambda node, mask, x, y: np.where(mask > 0.5, x, y),
     "constant": lambda node, x: np.repeat(node.weight.astype(np.float32)[None], len(x), axis=0),
     "normalise": _normalise,
     "lrn": _lrn,

@@ -144,6 +144,7 @@ _PARAMETERS = {
     "div": _div,
     "max": _one_factor_each,
     "min": _one_factor_each,
+    "where": lambda node, x, y: _one_factor_each(node, x[1:], y),
     "constant": _constant,
     "normalise": _normalise,
     "lrn": _lrn,

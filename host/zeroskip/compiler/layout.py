@@ -78,4 +78,4 @@ class _Sinker:
 def _by_element(node: Node) -> bool:
     if node.op in ("affine", "table"):
         return all(values is None or values.size == 1 for values in (node.weight, node.bias))
-    return node.op in ("clip", "quantise", "add", "mul", "div", "max", "min", "concat")
+    return node.op in ("clip", "quantise", "add", "mul", "div", "max", "min", "where", "concat")

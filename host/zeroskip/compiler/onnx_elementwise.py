@@ -173,6 +173,59 @@ def argmax(source: Source) -> None:
 
 
 # -- arithmetic --------------------------------------------------------------------------------------
+_COMPARISONS = {
+    "Greater": ("greater", "less"),
+    "GreaterOrEqual": ("greater_equal", "less_equal"),
+    "Less": ("less", "greater"),
+    "LessOrEqual": ("less_equal", "greater_equal"),
+}
+"""ONNX operator -> function of x for x op constant, for constant op x."""
+
+
+@importer(*_COMPARISONS)
+def compare(source: Source) -> None:
+    """1 where it is true, else 0."""
+    right, left = _COMPARISONS[source.op]
+    constant = next((i for i in (0, 1) if source.is_constant(i) and source.constant(i).size == 1), None)
+    if constant is None:
+        difference = fold_left(source, "add", (0, 1), {"signs": (1, -1)}, last=False)
+        shape, attrs = source.importer.shapes[difference], {"chain": ((right, 0.0),)}
+        source.emit("table", shape, inputs=(difference,), attrs=attrs)
+        return
+    _table(source, (left, right)[constant], float(source.constant(constant).reshape(-1)[0]), index=1 - constant)
+
+
+@importer("Not")
+def not_(source: Source) -> None:
+    source.emit("affine", source.shape(0), weight=-np.ones(1), bias=np.ones(1))
+
+
+@importer("And", "Or")
+def logic(source: Source) -> None:
+    fold_left(source, "mul" if source.op == "And" else "max", (0, 1))
+
+
+@importer("Where")
+def where(source: Source) -> None:
+    mask, near = source.tensor(0), 0
+    rank, tensors = len(source.shape(0)), [mask]
+    for i in (1, 2):
+        if source.is_constant(i) and source.constant(i).size == 1:
+            fields = {"weight": np.zeros(1), "bias": source.constant(i).reshape(-1)}
+            tensors.append(source.step("affine", source.shape(0), (mask,), **fields))
+        else:
+            tensors.append(source.constant_tensor(i, rank, near) if source.is_constant(i) else source.tensor(i))
+    shapes = [source.importer.shapes[tensor] for tensor in tensors]
+    try:
+        shape = np.broadcast_shapes(*shapes) if len({*map(len, shapes)}) == 1 else None
+    except ValueError:
+        shape = None
+    if shape is None:
+        found = ", ".join(f"({dims(one)})" for one in shapes)
+        raise source.error(f"of {found}; accepted: equally many axes, of equal sizes or 1")
+    source.emit("where", shape, inputs=tensors)
+
+
 @importer("BatchNormalization")
 def batch_normalization(source: Source) -> None:
     if source.integer("training_mode", 0):

@@ -25,8 +25,8 @@ def identity(source: Source) -> None:
 def cast(source: Source) -> None:
     """To a float type: nothing, or what integers of scale 1 mean.  To whole numbers: what is after the point goes."""
     to, name, quant = type_name(source.integer("to", 1)), source.node.output[0], source.quant(0)
-    if to not in (*_FLOATS, "uint8", "int8", "int32", "int64"):
-        raise source.error(f"to {to}; accepted: {', '.join(_FLOATS)}, uint8, int8, int32, int64")
+    if to not in (*_FLOATS, "uint8", "int8", "int32", "int64", "bool"):
+        raise source.error(f"to {to}; accepted: {', '.join(_FLOATS)}, uint8, int8, int32, int64, bool")
     if source.node.input[0] in source.importer.ended:
         source.alias(0)
     elif quant is not None:
@@ -42,7 +42,8 @@ def cast(source: Source) -> None:
     elif to in _FLOATS:
         source.alias(0)
     else:
-        source.emit("table", source.shape(0), attrs={"chain": (("truncate",),)})
+        chain = (("nonzero" if to == "bool" else "truncate",),)
+        source.emit("table", source.shape(0), attrs={"chain": chain})
         if to in ("uint8", "int8"):
             source.importer.quants[name] = Quant(1.0, 0, to)
             source.importer.integer_names.add(name)

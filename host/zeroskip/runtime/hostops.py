@@ -178,6 +178,11 @@ def extreme(operator: np.ufunc, inputs, quants, multipliers, shifts, quant: Quan
     return operator(*_rescaled(inputs, quants, multipliers, shifts, quant))
 
 
+def where(mask, a, b, quants, multipliers, shifts, quant: Quant) -> np.ndarray:
+    """``a`` where ``mask`` is not real 0, else ``b``; the three broadcast, a and b are requantised first."""
+    return np.where(mask != quants[0].zero_point, *_rescaled((a, b), quants[1:], multipliers, shifts, quant))
+
+
 def divide(a, b, a_quant: Quant, b_quant: Quant, multiplier: int, shift: int, quant: Quant) -> np.ndarray:
     """Quotient of two tensors that broadcast, exact and rounded once.
 

@@ -24,6 +24,7 @@ _FIELDS = {
     "div": ({}, set(), _SCALE),
     "max": ({}, set(), _SCALE),
     "min": ({}, set(), _SCALE),
+    "where": ({}, set(), _SCALE),
     "constant": ({}, set(), {"value": None}),
     "normalise": ({}, set(), dict.fromkeys(("gain", "offset", "epsilon"), np.float64)),
     "lrn": ({}, {"size", "coarse", "shift"}, {"table": np.int32}),
@@ -65,7 +66,7 @@ def check(node: Node, tensors: Mapping[str, Tensor]) -> None:
     _need(set(node.arrays) == set(arrays), f"arrays {sorted(node.arrays)}")
     for key, dtype in arrays.items():
         _need(dtype is None or node.arrays[key].dtype == dtype, f"{key} is {node.arrays[key].dtype}")
-    count = {**dict.fromkeys(_PAIRS, 2), "concat": max(1, len(node.inputs))}.get(node.op, 1)
+    count = {**dict.fromkeys(_PAIRS, 2), "where": 3, "concat": max(1, len(node.inputs))}.get(node.op, 1)
     _need(len(node.inputs) == count, f"{len(node.inputs)} inputs")
     _need((node.plan is not None) == (node.op == "conv"), "a plan in the wrong place")
     x, y = [tensors[name] for name in node.inputs], tensors[node.output]
@@ -125,6 +126,13 @@ def _concat(node: Node, *tensors: Tensor) -> tuple[int, ...]:
     _need(len({len(t.shape) for t in (first, *others)}) == 1 and len(set(rest)) == 1, "inputs that do not fit")
     _need(all(array.shape == (len(rest),) for array in node.arrays.values()), "parameters not one per input")
     return (*first.shape[:axis], sum(t.shape[axis] for t in (first, *others)), *first.shape[axis + 1 :])
+
+
+def _where(node: Node, *tensors: Tensor) -> tuple[int, ...]:
+    inputs = tensors[:-1]
+    _need(len({len(tensor.shape) for tensor in inputs}) == 1, "inputs of different ranks")
+    _need(all(array.shape == (2,) for array in node.arrays.values()), "parameters of a wrong number")
+    return np.broadcast_shapes(*(tensor.shape for tensor in inputs))
 
 
 def _constant(node: Node, x: Tensor, y: Tensor) -> tuple[int, ...]:
@@ -235,6 +243,7 @@ _SHAPES = {
     "div": _pair,
     "max": _pair,
     "min": _pair,
+    "where": _where,
     "constant": _constant,
     "normalise": _normalise,
     "lrn": _lrn,

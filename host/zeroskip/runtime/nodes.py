@@ -13,6 +13,8 @@ add               low, high, shift                             multiplier int32 
 mul               low, high                                    multiplier int32 (1,), shift int8 (1,)
 div               -                                            multiplier int32 (1,), shift int8 (1,)
 max, min          -                                            multiplier int32 (2,), shift int8 (2,)
+where             -                                            multiplier int32 (2,), shift int8 (2,), of the
+                                                               second and third input
 normalise         -                                            gain, offset float64, (A or 1, B or 1) of a
                                                                tensor (A, B); epsilon float64 (1,)
 lrn               size, coarse, shift                          table int32 (places,)
@@ -149,6 +151,7 @@ _OPERATORS = {
     ),
     "max": lambda node, quants, quant, *pair: hostops.extreme(np.maximum, pair, quants, *_scale(node), quant),
     "min": lambda node, quants, quant, *pair: hostops.extreme(np.minimum, pair, quants, *_scale(node), quant),
+    "where": lambda node, quants, quant, *three: hostops.where(*three, quants, *_scale(node), quant),
     "constant": lambda node, quants, quant, x: np.repeat(node.arrays["value"][None], len(x), axis=0),
     "normalise": lambda node, quants, quant, x: normalise(
         x, *quants, node.arrays["gain"], node.arrays["offset"], node.arrays["epsilon"][0], quant
