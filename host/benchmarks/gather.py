@@ -1,9 +1,10 @@
-"""Writes docs/results/gather.md: what the gather engine reaches, beside trident and zena.
+"""Writes docs/results/gather.md, what the gather engine reaches beside trident and zena, and README's networks.
 
     python host/benchmarks/gather.py [--networks demo EfficientNet-Lite0 ...] [--output FILE]
 
-Cycles are those of the exact cycle model (``tests/rtl`` and ``tests/system`` hold it to the RTL), resources those that
-``make synth-update`` has committed.  Networks that are not installed are left out (``make networks`` installs them).
+README's table is written only when all networks are measured.  Cycles are those of the exact cycle model
+(``tests/rtl`` and ``tests/system`` hold it to the RTL), resources those that ``make synth-update`` has committed.
+Networks that are not installed are left out (``make networks`` installs them).
 """
 
 from __future__ import annotations
@@ -15,26 +16,27 @@ import time
 from pathlib import Path
 
 import numpy as np
+from _markdown import REPOSITORY, commit, fill, table
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "tests" / "networks"))
 
-from _markdown import table  # noqa: E402
-from layer import random_weights  # noqa: E402
+from layer import random_weights
 
-import zeroskip as zs  # noqa: E402
-import zoo  # noqa: E402
-from zeroskip.compiler import gather_places, gather_schedule  # noqa: E402
-from zeroskip.compiler.blocks import block  # noqa: E402
-from zeroskip.compiler.conv import compile_conv  # noqa: E402
-from zeroskip.compiler.network import reschedule  # noqa: E402
-from zeroskip.files import write_atomic  # noqa: E402
-from zeroskip.hardware.config import get_config  # noqa: E402
-from zeroskip.hardware.results import committed  # noqa: E402
-from zeroskip.runtime.conv import expected  # noqa: E402
+import accuracy
+import zeroskip as zs
+import zoo
+from zeroskip.compiler import gather_places, gather_schedule
+from zeroskip.compiler.blocks import block
+from zeroskip.compiler.conv import compile_conv
+from zeroskip.compiler.network import reschedule
+from zeroskip.files import write_atomic
+from zeroskip.hardware.config import get_config
+from zeroskip.hardware.results import committed
+from zeroskip.runtime.conv import expected
 
 PAGE = REPOSITORY / "docs" / "results" / "gather.md"
 TEXT = Path(__file__).with_suffix(".md")
+README = REPOSITORY / "README.md"
 
 MIXES = ((34.2, 59.8, 6.0), (50, 40, 10), (80, 15, 5), (70, 29, 1))
 """Percent of zeros, non-outliers, outliers.  The first is a published mean of VGG-16, the last a pruned network."""
@@ -47,7 +49,11 @@ WIDE = dataclasses.replace(get_config("gather"), name="wide", lanes=4, wgs=32, s
 FOUR = dataclasses.replace(ONE, name="four", lanes=4, steps=2048)
 """The same with four lanes: a filter has twice the steps, and half the rounding."""
 
-WEIGHTS = {"default": {}, "half pruned": {"prune": 0.5}}
+WEIGHTS = {"default": {}, "budget 3 dB": {"budget": 3}, "half pruned": {"prune": 0.5}}
+PRUNED = ("mnist-conv", "digit-recognizer")
+"""Networks that keep their answers when half of the weights are taken away without training them again."""
+LARGE = ("VGG-16",)
+"""Networks on which zena's cycle model takes too long, and a second kind of weights."""
 
 
 def percent(value: float) -> str:
@@ -153,11 +159,10 @@ def dead_steps(models: dict) -> str:
             with zs.open_device("model", config) as device:
                 found.append(dropped([zs.conv2d(device, x, w, padding=(1, 1, 1, 1))[1]]))
         rows.append([f"64 → 16, 3×3, {zeros:.0%} of the activations zero, independent", *map(percent, found)])
-    network = zoo.NETWORKS["demo"]
     found = []
     for config in builds:
         with zs.open_device("model", config) as device:
-            result = reschedule(models["demo"]["default"], config).run(device, network.pictures().test[:1])
+            result = reschedule(models["demo"]["default"], config).run(device, accuracy.judge("demo").test[:1])
         found.append(dropped([layer.counters for layer in result.layers]))
     rows.append(["demo network, a digit", *map(percent, found)])
     head = [f"{config.engine}, {config.wgs} WG{'s' * (config.wgs > 1)}" for config in builds]
@@ -183,46 +188,82 @@ def bound_steps(model, config) -> list[tuple[str, float, float, float]]:
     return rows
 
 
+def weights_of(name: str) -> list[str]:
+    """The kinds of weights that a network is shown with."""
+    return [
+        label
+        for label in WEIGHTS
+        if (name in PRUNED or label != "half pruned") and (name not in LARGE or label == "default")
+    ]
+
+
 def compiled(names: list[str]) -> dict:
     """Network -> weights -> model, for trident."""
     models = {}
     for name in names:
-        network = zoo.NETWORKS[name]
-        data, onnx = network.pictures(), network.model()
-        models[name] = {label: zs.compile(onnx, "z2", data.calibration, **WEIGHTS[label]) for label in WEIGHTS}
+        judge = accuracy.judge(name)
+        models[name] = {label: judge.compile("z2", **WEIGHTS[label]) for label in weights_of(name)}
         print(f"{name}: compiled", file=sys.stderr, flush=True)
     return models
 
 
-def networks(models: dict) -> tuple[str, str, dict]:
+def judged(models: dict) -> dict[tuple[str, str], str]:
+    """(network, weights) -> what the integer outputs are worth, as a cell."""
+    found = {}
+    for name, by_weights in models.items():
+        judge = accuracy.judge(name)
+        for label, model in by_weights.items():
+            found[name, label] = judge.quality(model.reference(judge.test)).text
+            print(f"{name}, {label}: {found[name, label]}", file=sys.stderr, flush=True)
+    return found
+
+
+def networks(models: dict, quality: dict[tuple[str, str], str]) -> tuple[str, str, dict]:
     """The tables of all networks: cycles, shares of the ideal; and cycles by (network, weights, engine, glue)."""
     rows, shares, cycles = [], [], {}
     for name, by_weights in models.items():
-        images = zoo.NETWORKS[name].pictures().test[:1]
+        judge = accuracy.judge(name)
+        images = judge.test[:1]
         for label, model in by_weights.items():
             expected_outputs = model.reference(images)
             for engine, config in {**ENGINES, "wide": WIDE}.items():
+                if engine == "zena" and name in LARGE:
+                    continue
                 for glue in (False, True) if get_config(config).glue_sums else (False,):
                     result = run(model, images, config, glue)
                     if not np.array_equal(result.outputs, expected_outputs):
                         raise SystemExit(f"{name}, {label}, {engine}: the model device differs from the reference")
                     cycles[name, label, engine, glue] = result.cycles
                     print(f"{name}, {label}, {engine}, {glue=}: {result.cycles:,}", file=sys.stderr, flush=True)
-            row = [f"{name}, {label}"]
+            row = [f"{name}, {label}", quality[name, label], judge.float_text]
             for glue in (False, True):
                 trident, gather, wide = (cycles[name, label, engine, glue] for engine in ("trident", "gather", "wide"))
                 row += [f"{trident:,}", f"{gather:,}", f"{trident / gather:.2f}", f"{wide:,}"]
             rows.append(row)
-            row = [f"{name}, {label}"]
-            for config in ("z2", "gather", ONE, FOUR):
-                found = bound_steps(model, config)
-                macs, ideal, steps = (np.array(column, float) for column in list(zip(*found, strict=True))[1:])
-                row.append(percent(float(np.average(ideal / steps, weights=macs))))
-            shares.append(row)
-    head = ["network, weights", "trident `z2`, cycles", "gather, cycles", "ratio", "gather 4 × 32"]
+            builds = ("z2", "gather", ONE, FOUR)
+            shares.append([f"{name}, {label}", *(percent(of_the_ideal(model, config)) for config in builds)])
+    head = ["network, weights", "accuracy", "float", "trident `z2`, cycles", "gather, cycles", "ratio", "gather 4 × 32"]
     head += ["with glue: trident", "gather", "ratio", "gather 4 × 32"]
     ideal_head = ["network, weights", "trident `z2`", "gather", "gather, 1 WG", "gather, 1 WG of 4 lanes"]
     return table(head, rows), table(ideal_head, shares), cycles
+
+
+def of_the_ideal(model, config) -> float:
+    """Mean over the layers, by their MACs, of ideal steps over steps."""
+    macs, ideal, steps = (np.array(column, float) for column in list(zip(*bound_steps(model, config), strict=True))[1:])
+    return float(np.average(ideal / steps, weights=macs))
+
+
+def summary_table(quality: dict[tuple[str, str], str], cycles: dict) -> str:
+    """README's table: the default weights."""
+    rows = []
+    for name, label in quality:
+        if label == "default":
+            ways = ("trident", False), ("gather", False), ("gather", True)
+            counts = [cycles[name, label, engine, glue] for engine, glue in ways]
+            rows.append([name, quality[name, label], accuracy.judge(name).float_text, *(f"{c:,}" for c in counts)])
+    head = ["network", "accuracy", "float", "`z2`, cycles", "`gather`, cycles", "`gather` with the HLS kernels, cycles"]
+    return table(head, rows)
 
 
 def every_layer(model) -> str:
@@ -235,7 +276,7 @@ def every_layer(model) -> str:
     return table(["layer", "M MACs", "trident", "gather", "gather, 1 WG", "4 lanes"], rows)
 
 
-def side_by_side(cycles: dict) -> str:
+def side_by_side(quality: dict[tuple[str, str], str], cycles: dict) -> str:
     """Trident, gather and zena: resources, cycles, and cycles times LUTs."""
     figures = committed(REPOSITORY)
     missing = "not synthesised yet"
@@ -253,15 +294,17 @@ def side_by_side(cycles: dict) -> str:
         rows.append([f"{engine}, `{name}`", str(get_config(name).macs), *cells])
     text = [table(["engine, build", "multipliers", "LUT", "FF", "DSP48E1", "RAMB36"], rows)]
     rows = []
-    for name, label in dict.fromkeys(key[:2] for key in cycles):
-        row = [f"{name}, {label}"]
+    for (name, label), text in quality.items():
+        if name in LARGE:
+            continue
+        row = [f"{name}, {label}", text]
         for engine, build in ENGINES.items():
             count = cycles[name, label, engine, False]
             found = figures.get(build, {}).get("resources")
             row += [f"{count:,}", f"{count * found['lut'] / 1e9:,.2f}" if found else missing]
         rows.append(row)
     head = [cell for engine in ENGINES for cell in (f"{engine}, cycles", "G cycles × LUT")]
-    return "\n".join([*text, table(["network, weights", *head], rows)])
+    return "\n".join([*text, table(["network, weights", "accuracy", *head], rows)])
 
 
 def main() -> None:
@@ -271,7 +314,8 @@ def main() -> None:
     arguments = parser.parse_args()
     names = [name for name in arguments.networks if not zoo.NETWORKS[name].missing]
     models = compiled(list(dict.fromkeys(["demo", *names])))
-    summary, shares, cycles = networks(models)
+    quality = judged(models)
+    summary, shares, cycles = networks(models, quality)
     details = []
     for name in ("demo", "EfficientNet-Lite0"):
         if name in models:
@@ -281,10 +325,14 @@ def main() -> None:
             )
     text = TEXT.read_text().format(
         schedules=schedules(), vgg=vgg_seconds(), bytes=bytes_per_weight(), layers=layers(), dead=dead_steps(models),
-        networks=summary, shares=shares, details="\n".join(details), engines=side_by_side(cycles),
+        networks=summary, shares=shares, details="\n".join(details), engines=side_by_side(quality, cycles),
+        commit=commit(),
     )  # fmt: skip
     write_atomic(arguments.output, text)
     print(arguments.output)
+    if set(names) == set(zoo.NETWORKS):
+        fill(README, "networks", f"\n{summary_table(quality, cycles)}\n")
+        print(README)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ host alone: building streams, reading results, requantising. KiB are what the DM
 
 ``python host/benchmarks/glue.py --networks demo EfficientNet-Lite0 ... [--builds z2 gather]`` runs one image through
 networks of ``tests/networks`` (``make networks`` installs them) the same three ways, kernels and Verilog simulated
-together, and prints cycles: from a transfer's first input beat to its last sum. It takes a minute or two per network.
+together, and prints cycles, from a transfer's first input beat to its last sum, and accuracy. It takes a minute or two
+per network. ``--write`` puts the table into hls/README.md.
 
 All outputs must equal the integer reference, bit for bit.
 """
@@ -18,15 +19,18 @@ import argparse
 import contextlib
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
+from _markdown import REPOSITORY, fill, table
+
+sys.path.insert(0, str(REPOSITORY / "tests" / "networks"))
 
 import zeroskip as zs
 from zeroskip.compiler.network import reschedule
 from zeroskip.examples import digits
 from zeroskip.runtime import conv
 
+WRITTEN = ("demo", "digit-recognizer", "CIFAR-10 ResNet", "EfficientNet-Lite0", "MobileNetV1", "MobileNetV2")
 WAYS = (("host", False, False), ("glue", True, False), ("glue, no zeros", True, True))
 
 
@@ -103,21 +107,20 @@ def host_times(config: str, count: int, repeat: int) -> None:
         print(f"{name:>24}" + "".join(f"{1e3 * seconds:20.2f}{beats / 128:8.0f}" for seconds, beats in ways))
 
 
-def network_cycles(names: list[str], builds: list[str]) -> None:
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "networks"))
-    import zoo
+def network_cycles(names: list[str], builds: list[str]) -> str:
+    """The table of networks, as it stands in hls/README.md."""
+    import accuracy
 
-    print("| network, build | host | glue | gain | glue, no zeros | gain | simulated cycles per second |")
-    print("| --- " + "| ---: " * 6 + "|")
+    rows = []
     for name in names:
-        found = zoo.NETWORKS[name]
-        data = found.pictures()
-        images = data.test[:1]
-        compiled = zs.compile(found.model(), builds[0], data.calibration)
+        judge = accuracy.judge(name)
+        images = judge.test[:1]
+        compiled = judge.compile(builds[0])
+        quality = judge.quality(compiled.reference(judge.test)).text
         expected = compiled.reference_integers(images)
         for build in builds:
             model = reschedule(compiled, build)
-            cells, cycles, speeds = [], [], []
+            cells, cycles, waits, speeds = [], [], [], []
             for _, glue, compress in WAYS:
                 with zs.open_device("sim", build, glue=glue) as device:
                     device.compress = compress
@@ -126,9 +129,17 @@ def network_cycles(names: list[str], builds: list[str]) -> None:
                     speeds.append(result.cycles / (time.perf_counter() - start))
                 check(result, expected)
                 cycles.append(result.cycles)
+                waits.append(sum(layer.counters.stall_output for layer in result.layers) / result.cycles)
                 cells += [f"{result.cycles:,}", f"{cycles[0] / result.cycles:.2f}×"]
-            cells = [cells[0], *cells[2:], " / ".join(f"{speed:,.0f}" for speed in speeds)]
-            print(f"| {name}, `{build}` | " + " | ".join(cells) + " |", flush=True)
+            rows.append([f"{name}, `{build}`", quality, judge.float_text, cells[0], *cells[2:]])
+            print(
+                f"{name}, {build}: {quality}; cycles {cycles}; waiting for the output {waits[0]:.0%}, with glue "
+                f"{waits[1]:.0%}; simulated cycles per second {' / '.join(f'{speed:,.0f}' for speed in speeds)}",
+                file=sys.stderr,
+                flush=True,
+            )
+    head = ["network, build", "accuracy", "float", "without glue, cycles", "glue, cycles", "gain", "glue, no zeros"]
+    return table([*head, "gain"], rows)
 
 
 def main() -> None:
@@ -136,11 +147,14 @@ def main() -> None:
     parser.add_argument("--config", default="tiny")
     parser.add_argument("--images", type=int, default=16)
     parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--networks", nargs="+", metavar="NAME", help="cycles of these networks instead")
+    parser.add_argument("--networks", nargs="+", metavar="NAME", help="cycles and accuracy of these networks instead")
+    parser.add_argument("--write", action="store_true", help=f"into hls/README.md: {', '.join(WRITTEN)}")
     parser.add_argument("--builds", nargs="+", default=["z2", "gather"], help="with --networks: on these builds")
     arguments = parser.parse_args()
-    if arguments.networks:
-        network_cycles(arguments.networks, arguments.builds)
+    if arguments.write:
+        fill(REPOSITORY / "hls" / "README.md", "glue", f"\n{network_cycles(list(WRITTEN), arguments.builds)}\n")
+    elif arguments.networks:
+        print(network_cycles(arguments.networks, arguments.builds))
     else:
         host_times(arguments.config, arguments.images, arguments.repeat)
 
