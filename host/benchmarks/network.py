@@ -17,6 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "networks"))
 
+import accuracy
 import zeroskip
 import zoo
 from zeroskip.runtime import network
@@ -72,18 +73,19 @@ def main() -> None:
     chosen = zoo.NETWORKS[arguments.network]
     if chosen.missing:
         raise SystemExit(f"not installed: {', '.join(chosen.missing)}; run: make networks")
-    pictures = chosen.pictures()
-    images = pictures.test[: arguments.images]
-    model = zeroskip.compile(chosen.model(), arguments.config, pictures.calibration)
+    judge = accuracy.judge(arguments.network)
+    images = judge.test[: arguments.images]
+    model = judge.compile(arguments.config)
     with zeroskip.open_device(arguments.device, arguments.config) as device:
         with Profile() as first:
             model.run(device, images)
         with Profile() as second:
-            model.run(device, images)
+            result = model.run(device, images)
     phases = list(PHASES.values())
     for output, row in second.rows.items():
         row["build"] = first.rows[output].get("build", 0.0)
-    print(f"{arguments.network}, {len(images)} images, {arguments.config} on {arguments.device}; milliseconds")
+    worth = judge.quality(result.outputs).text
+    print(f"{arguments.network}, {len(images)} images, {arguments.config} on {arguments.device}: {worth}; milliseconds")
     print(
         f"{'layer':34} {'operator':12} {'total':>9} " + " ".join(f"{phase:>10}" for phase in phases) + f" {'rest':>8}"
     )

@@ -94,7 +94,7 @@ def run(options) -> int | None:
     import zeroskip
 
     from .report import Report, Run, render, save, table
-    from .report.measured import conditions, configuration, graph, measured_run
+    from .report.measured import accuracy, conditions, configuration, graph, measured_run
     from .runtime.results import equal
 
     read = (options.model, options.input, options.expected, options.calibration, options.labels)
@@ -137,13 +137,14 @@ def run(options) -> int | None:
         with step("integer reference"):
             same = equal(result.outputs, model.reference(images))
         checks = [("outputs equal the integer reference bit for bit", same)]
+    rows = {} if expected is None else _accuracy(options, model, images, result.outputs, expected)
     report = Report(
         title=Path(options.model).stem,
         images=len(images),
         config=configuration(model),
         runs=tuple(measured_run(one, device.kind, results[key]) for key, one in models.items()),
         conditions=conditions(model.info, device.kind, device.glue),
-        accuracy={} if expected is None else _accuracy(options, model, images, result.outputs, expected),
+        accuracy=rows | accuracy(model.info, measured=bool(rows)),
         checks=tuple(checks),
         graph=graph(model),
     )

@@ -14,7 +14,7 @@ from zeroskip.compiler.network import reschedule
 from zeroskip.report import Report, build, render
 from zeroskip.report.data import bins
 from zeroskip.report.file import to_json
-from zeroskip.report.measured import configuration, graph, histogram, measured_run, rules_text
+from zeroskip.report.measured import accuracy, configuration, graph, histogram, measured_run, rules_text
 from zeroskip.runtime.modes import MODES
 
 
@@ -53,6 +53,18 @@ def test_a_measured_network(config, images):
         assert layer.sqnr_db == compiled.info["layers"][layer.name]["sqnr_db"]
         assert sum(layer.histogram) == found.plan.weights.size
         assert 0.4 < layer.predicted_cycles / layer.cycles < 2.5
+
+
+def test_cycles_never_stand_without_what_the_answers_are_worth():
+    """Counted answers, else the compiler's SQNR, else that nothing was measured."""
+    found = {"sqnr_db": 23.14, "plain_sqnr_db": 25.0}
+    assert accuracy(found) == {
+        "output SQNR": "23.1 dB (against the float network, calibration images)",
+        "output SQNR, plain 8-bit weights": "25.0 dB (the same images)",
+    }
+    assert accuracy(found, measured=True) == accuracy(found)
+    assert list(accuracy({"sqnr_db": 3.0})) == ["output SQNR"]
+    assert accuracy({})["accuracy"].startswith("not measured") and accuracy({}, measured=True) == {}
 
 
 def one_layer(rng, config, mode, w, x):

@@ -106,6 +106,21 @@ def conditions(
     return rows
 
 
+def accuracy(info: Mapping[str, Any], measured: bool = False) -> dict[str, str]:
+    """What the compiler measured of the network's answers, as rows of text.
+
+    Args:
+        info: ``Model.info``; its ``sqnr_db`` is the output SQNR, ``plain_sqnr_db`` that of plain 8-bit weights.
+        measured: answers were counted on labels; else a row says so where the compiler measured nothing either.
+    """
+    if "sqnr_db" not in info:
+        return {} if measured else {"accuracy": "not measured (zeroskip run --expected counts right answers)"}
+    rows = {"output SQNR": f"{info['sqnr_db']:.1f} dB (against the float network, calibration images)"}
+    if "plain_sqnr_db" in info:
+        rows["output SQNR, plain 8-bit weights"] = f"{info['plain_sqnr_db']:.1f} dB (the same images)"
+    return rows
+
+
 def weights_text(info: Mapping[str, Any]) -> str:
     """How weights became 8-bit integers."""
     rule = info.get("scale_rule", "unknown")
