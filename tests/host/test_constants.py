@@ -19,6 +19,7 @@ CONSTANTS = {
     "Expand": (["a", "shape"], {}), "Size": (["a"], {}), "Shape": (["a"], {}), "ReduceProd": (["a"], {"keepdims": 0}),
     "Equal": (["a", "b"], {}), "Greater": (["a", "b"], {}), "Less": (["a", "b"], {}), "Where": (["c", "a", "b"], {}),
     "ConstantOfShape": (["two"], {"value": numpy_helper.from_array(np.float32([2.5]))}),
+    "Range": (["low", "high", "step"], {}), "Tile": (["a", "two"], {}),
     "Constant": ([], {"value_float": 1.25}), "QuantizeLinear": (["a", "p1"], {}),
 }  # fmt: skip
 """Operator -> inputs and attributes, on the constants of :func:`test_constants_are_computed`."""
@@ -31,7 +32,7 @@ def test_constants_are_computed(name):
     weights = {"a": f32(rng, 4), "b": f32(rng, 4), "p": rng.uniform(1, 2, 4).astype(np.float32), "m": f32(rng, 3, 4)}
     weights |= {"h": rng.normal(size=4), "row": f32(rng, 1, 4), "c": np.array([True, False, True, True])}
     weights |= {"shape": I64([2, 1, 4]) if name == "Expand" else I64([2, 2]), "first": I64([0]), "two": I64([2])}
-    weights |= {"p1": np.float32(0.125), "column": I64([-1, 1])}
+    weights |= {"p1": np.float32(0.125), "column": I64([-1, 1]), "low": I64(7), "high": I64(-2), "step": I64(-3)}
     weights["b"][1] = weights["a"][1]
     inputs, attributes = CONSTANTS[name]
     results = ["k", "k2"] if name == "Split" else ["k"]

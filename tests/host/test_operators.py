@@ -116,6 +116,7 @@ def global_pool(rng, name):
     return [node(name, ["x"], ["y"])], {}, (3, *pick(rng, (7,), (4, 5), (1, 1)))
 
 
+@case("ReduceL1", "ReduceL2", "ReduceSumSquare", sqnr=25)
 @case("ReduceMean", "ReduceMax", "ReduceSum")
 def reduce(rng, name):
     shape = pick(rng, (3, 4, 5), (6, 5), (2, 3, 4, 5))
@@ -234,6 +235,14 @@ def constant_maps(rng, name):
     if rng.integers(2):
         nodes[0], nodes[1].input[list(nodes[1].input).index("c")] = node("Relu", ["x"], ["r"]), "r"
     return nodes, {"w": f32(rng, 3, 3, 3, 3), "k": value}, shape, {"batch": 1} if op == "Concat" else {}
+
+
+@case("Expand", "Tile", count=6)
+def repeated(rng, name):
+    shape = (4, 1, 5)
+    sizes = pick(rng, [1, 4, 3, 5], [1, 1, 6, 1], [2, 1]) if name == "Expand" else pick(rng, [1, 1, 3, 1], [1, 2, 1, 2])
+    nodes = [node("Conv", ["x", "w"], ["c"]), node(name, ["c", "i"], ["y"])]
+    return nodes, {"w": f32(rng, 4, 4, 1, 1), "i": np.array(sizes)}, shape
 
 
 @case("Gather")
@@ -552,6 +561,6 @@ def test_every_operator_is_documented():
     """docs/operators.md names what the importer takes, and nothing else that ends up on a list."""
     page = (Path(__file__).parents[2] / "docs" / "operators.md").read_text()
     table = " ".join(line.split("|")[1] for line in page.splitlines() if line.count("|") == 4)
-    named = set(re.findall(r"\b[A-Z][A-Za-z]+\b", table)) - {"NHWC", "U"}
+    named = set(re.findall(r"\b[A-Z][A-Za-z]+\d?\b", table)) - {"NHWC", "U"}
     assert {*OPERATORS, *FORMS} <= named
     assert named <= {*OPERATORS, *FORMS, *FOLDABLE, "ONNX", "SiLU"}

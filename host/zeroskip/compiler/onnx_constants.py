@@ -24,7 +24,7 @@ _SAME_SIZE = frozenset(
     ("Cast", "Ceil", "Constant", "Exp", "Flatten", "Floor", "Identity", "Neg", "QuantizeLinear", "Reciprocal")
     + ("ReduceProd", "Reshape", "Shape", "Size", "Slice", "Split", "Sqrt", "Squeeze", "Transpose", "Unsqueeze")
 )
-FOLDABLE = _BROADCAST | _SAME_SIZE | {"Concat", "ConstantOfShape", "Expand", "Gather"}
+FOLDABLE = _BROADCAST | _SAME_SIZE | {"Concat", "ConstantOfShape", "Expand", "Gather", "Range", "Tile"}
 """Operators evaluated at import when all their inputs are constants; their results' sizes are known beforehand."""
 
 _MOVING = ("Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
@@ -113,13 +113,16 @@ def _check_size(source: Source, values: list[np.ndarray]) -> None:
             size = math.prod(abs(int(v)) for v in values[0].ravel())
         elif source.op == "Concat":
             size = sum(value.size for value in values)
-        elif source.op == "Expand":
+        elif source.op == "Expand" or source.op == "Tile":
             size = math.prod(abs(int(v)) for v in values[1].ravel()) * values[0].size
+        elif source.op == "Range":
+            start, limit, step = (float(value) for value in values)
+            size = math.ceil((limit - start) / step)
         elif source.op == "Gather":
             size = values[0].size * values[1].size
         elif source.op in _BROADCAST:
             size = math.prod(np.broadcast_shapes(*(v.shape for v in values)))
-    except (IndexError, ValueError, TypeError) as error:
+    except (ArithmeticError, IndexError, ValueError, TypeError) as error:
         raise source.error(f"its constants do not fit together ({error})") from error
     if size > MAX_COMPUTED:
         raise source.error(f"a constant of {size} elements; accepted: up to {MAX_COMPUTED}")

@@ -177,7 +177,7 @@ def global_max_pool(source: Source) -> None:
 
 
 @importer("ReduceMax", on_integers=True)
-@importer("ReduceMean", "ReduceSum")
+@importer("ReduceMean", "ReduceSum", "ReduceL1", "ReduceL2", "ReduceSumSquare")
 def reduce(source: Source) -> None:
     op = "max_pool" if source.op == "ReduceMax" else "average_pool"
     axes = source.axes(1, len(source.shape(0)) + 1)
@@ -186,28 +186,43 @@ def reduce(source: Source) -> None:
         return
     if axes is None or 0 in axes:
         raise source.error("over the batch; accepted: axes = any but 0")
-    _reduce(source, op, tuple(sorted(a - 1 for a in axes)), bool(source.integer("keepdims", 1)))
+    first, last = _AROUND_SUMS.get(source.op, (None, None))
+    x = source.tensor(0) if first is None else source.step("table", source.shape(0), attrs={"chain": (first,)})
+    _reduce(source, op, tuple(sorted(a - 1 for a in axes)), bool(source.integer("keepdims", 1)), x, last)
 
 
-def _reduce(source: Source, op: str, axes: tuple[int, ...], keep: bool) -> None:
-    """One window over whole axes (counted without the batch)."""
-    shape = source.shape(0)
+_AROUND_SUMS = {
+    "ReduceL1": (("abs",), None),
+    "ReduceL2": (("power", 2.0), ("sqrt",)),
+    "ReduceSumSquare": (("power", 2.0), None),
+}
+"""Sums of functions -> the function, and that of the sum."""
+
+_SUMS = ("ReduceSum", *_AROUND_SUMS)
+
+
+def _reduce(source: Source, op: str, axes: tuple[int, ...], keep: bool, x: str | None = None, last=None) -> None:
+    """One window over whole axes (counted without the batch) of the input, or of ``x``; then a function of it."""
+    shape, x = source.shape(0), x or source.tensor(0)
     if not axes:
         raise source.error(f"input ({dims(shape)}); accepted: at least one axis besides batch and channels")
     others = tuple(a for a in range(len(shape)) if a not in axes)
     count = math.prod(shape[a] for a in axes)
     attrs = {**UNIT, "kernel": (1, count)}
-    x, channels = source.tensor(0), math.prod(shape[a] for a in others)
+    channels = math.prod(shape[a] for a in others)
     if len(shape) == 3 and axes == (1, 2):
         attrs["kernel"] = shape[1:]
     else:
         x = source.reshaped(source.transposed(x, (*others, *axes)), (channels, 1, count))
-    weight = {"weight": np.full((1, 1), 1 / count if source.op != "ReduceSum" else 1.0)} if op == "average_pool" else {}
+    weight = {"weight": np.full((1, 1), 1 / count if source.op not in _SUMS else 1.0)} if op == "average_pool" else {}
     kept = tuple(1 if a in axes else n for a, n in enumerate(shape))
     result = kept if keep else tuple(shape[a] for a in others)
     if not result:
         raise source.error("a result (N,) without axes; accepted: keepdims = 1, or at least one axis left")
-    if result == (channels, 1, 1):
+    if last is not None:
+        y = source.step(op, (channels, 1, 1), (x,), attrs=attrs, **weight)
+        source.finish(source.step("table", (channels, 1, 1), (y,), attrs={"chain": (last,)}), result)
+    elif result == (channels, 1, 1):
         source.emit(op, result, inputs=(x,), attrs=attrs, **weight)
     else:
         source.finish(source.step(op, (channels, 1, 1), (x,), attrs=attrs, **weight), result)

@@ -177,19 +177,47 @@ def gather(source: Source) -> None:
     result = (*before, *index.shape, *after)
     if not result:
         raise source.error("a result (N,) without axes; accepted: at least one axis left")
+    source.finish(_picked(source, source.tensor(0), axis - 1, places), result)
+
+
+def _picked(source: Source, tensor: str, axis: int, places: np.ndarray) -> str:
+    """A tensor with these of its places along an axis (counted without the batch)."""
+    shape = source.importer.shapes[tensor]
+    before, length, after = shape[:axis], shape[axis], shape[axis + 1 :]
     steps = np.diff(places)
     if not steps.size or ((steps == steps[0]).all() and steps[0]):
         step = int(steps[0]) if steps.size else 1
         bounds = [(0, n, 1) for n in shape]
-        bounds[axis - 1] = (int(places[0]), int(places[-1]) + (1 if step > 0 else -1), step)
+        bounds[axis] = (int(places[0]), int(places[-1]) + (1 if step > 0 else -1), step)
         start, stop, stride = (tuple(values) for values in zip(*bounds, strict=True))
         attrs = {"start": start, "stop": stop, "step": stride}
-        tensor = source.step("slice", (*before, places.size, *after), attrs=attrs)
+        return source.step("slice", (*before, places.size, *after), (tensor,), attrs=attrs)
+    maps = (math.prod(before), length, math.prod(after))
+    rows, columns = (np.stack([p, p, np.zeros(len(p))]) for p in (places, np.arange(maps[2])))
+    attrs, x = {"rows": rows, "columns": columns}, source.reshaped(tensor, maps)
+    y = source.step("resize", (maps[0], places.size, maps[2]), (x,), attrs=attrs)
+    return source.reshaped(y, (*before, places.size, *after))
+
+
+@importer("Expand", "Tile", on_integers=True)
+def repeat(source: Source) -> None:
+    """An axis several times over: picked like Gather's places."""
+    shape, wanted = source.shape(0), source.listed(1)
+    full = (source.batch, *shape)
+    if source.op == "Expand":
+        wanted = (1,) * (len(full) - len(wanted)) + wanted
+        fits = len(wanted) == len(full) and all(1 in (n, m) or n == m for n, m in zip(full, wanted, strict=True))
+        counts = tuple(m if n == 1 else 1 for n, m in zip(full, wanted, strict=True)) if fits else ()
+        counts = (1, *counts[1:]) if counts and wanted[0] in (1, source.batch) else ()
     else:
-        maps = (math.prod(before), length, math.prod(after))
-        rows, columns = (np.stack([p, p, np.zeros(len(p))]) for p in (places, np.arange(maps[2])))
-        attrs = {"rows": rows, "columns": columns}
-        tensor = source.step("resize", (maps[0], places.size, maps[2]), (source.reshaped(0, maps),), attrs=attrs)
+        counts = wanted
+    if len(counts) != len(full) or counts[0] != 1 or min(counts) < 1 or max(counts) > MAX_SIZE:
+        raise source.error(f"({dims(shape)}) by {list(wanted)}; accepted: as many axes, at least 1, not the batch")
+    tensor, result = source.tensor(0), shape
+    for axis, count in enumerate(counts[1:]):
+        if count > 1:
+            tensor = _picked(source, tensor, axis, np.tile(np.arange(shape[axis]), count))
+            result = source.importer.shapes[tensor]
     source.finish(tensor, result)
 
 
