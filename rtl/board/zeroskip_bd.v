@@ -55,7 +55,7 @@ module zeroskip_bd #(
 );
 
     reg  rst;
-    wire unused_bits = &{1'b0, s_axi_awaddr[15:8], s_axi_araddr[15:8], s_axi_awprot, s_axi_arprot, s_axi_wstrb};
+    wire unused_bits = &{1'b0, s_axi_awaddr[15:8], s_axi_araddr[15:8], s_axi_awprot, s_axi_arprot};
 
     assign m_axis_tkeep = {SUMS*4{1'b1}};
 
@@ -69,7 +69,8 @@ module zeroskip_bd #(
     ) core (
         .clk(aclk), .rst(rst),
         .s_axil_awaddr(s_axi_awaddr[7:0]), .s_axil_awvalid(s_axi_awvalid), .s_axil_awready(s_axi_awready),
-        .s_axil_wdata(s_axi_wdata), .s_axil_wvalid(s_axi_wvalid), .s_axil_wready(s_axi_wready),
+        .s_axil_wdata(s_axi_wdata), .s_axil_wstrb(s_axi_wstrb), .s_axil_wvalid(s_axi_wvalid),
+        .s_axil_wready(s_axi_wready),
         .s_axil_bresp(s_axi_bresp), .s_axil_bvalid(s_axi_bvalid), .s_axil_bready(s_axi_bready),
         .s_axil_araddr(s_axi_araddr[7:0]), .s_axil_arvalid(s_axi_arvalid), .s_axil_arready(s_axi_arready),
         .s_axil_rdata(s_axi_rdata), .s_axil_rresp(s_axi_rresp), .s_axil_rvalid(s_axi_rvalid),

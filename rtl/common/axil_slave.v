@@ -2,7 +2,8 @@
 // Purpose: turns bus handshakes into a one-cycle write strobe and a read address; the registers themselves live in the module around it.
 // Licence: MIT.
 // Timing: write_en is high for one cycle per write; read_data is sampled in the cycle after the read address was taken; one access per 2 to 3 cycles.
-// Every bus output is a register or its inverse.  Byte strobes and protection bits are not supported: software writes whole words.
+// Every bus output is a register or its inverse.  Registers are written whole: a word with all four byte strobes is written; one with none is
+// answered OKAY, one with some SLVERR, and neither changes a register.  Protection bits are not supported.
 `default_nettype none
 
 module axil_slave #(
@@ -21,6 +22,7 @@ module axil_slave #(
     input  wire              s_axil_awvalid,
     output wire              s_axil_awready,
     input  wire [31:0]       s_axil_wdata,
+    input  wire [3:0]        s_axil_wstrb,
     input  wire              s_axil_wvalid,
     output wire              s_axil_wready,
     output wire [1:0]        s_axil_bresp,
@@ -41,18 +43,23 @@ reg [ADDR_W-1:0] ar_addr_reg;
 reg [31:0]       r_data_reg;
 reg              aw_full_reg;
 reg              w_full_reg;
+reg              w_whole_reg;
+reg              w_partial_reg;
+reg              b_partial_reg;
 reg              b_valid_reg;
 reg              ar_full_reg;
 reg              r_valid_reg;
 
-assign write_en = aw_full_reg && w_full_reg && !b_valid_reg;
+wire answer = aw_full_reg && w_full_reg && !b_valid_reg;
+
+assign write_en = answer && w_whole_reg;
 assign write_addr = aw_addr_reg;
 assign write_data = w_data_reg;
 assign read_addr = ar_addr_reg;
 
 assign s_axil_awready = !aw_full_reg;
 assign s_axil_wready = !w_full_reg;
-assign s_axil_bresp = 2'b00;
+assign s_axil_bresp = {b_partial_reg, 1'b0};
 assign s_axil_bvalid = b_valid_reg;
 assign s_axil_arready = !ar_full_reg;
 assign s_axil_rdata = r_data_reg;
@@ -66,9 +73,12 @@ always @(posedge clk) begin
     end
     if (s_axil_wvalid && s_axil_wready) begin
         w_data_reg <= s_axil_wdata;
+        w_whole_reg <= s_axil_wstrb == 4'hF;
+        w_partial_reg <= s_axil_wstrb != 4'hF && s_axil_wstrb != 4'h0;
         w_full_reg <= 1'b1;
     end
-    if (write_en) begin
+    if (answer) begin
+        b_partial_reg <= w_partial_reg;
         aw_full_reg <= 1'b0;
         w_full_reg <= 1'b0;
         b_valid_reg <= 1'b1;

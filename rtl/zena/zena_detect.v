@@ -126,7 +126,8 @@ module zena_detect #(
             pacing        <= 1'b0;
             product   <= 1'b0;
             empty     <= 1'b0;
-            pixel_end <= 1'b0;
+            // A reset ends the pixel it interrupts: the accumulator, which has no reset, begins anew, also after power-up.
+            pixel_end <= 1'b1;
             job_end   <= 1'b0;
         end
     end

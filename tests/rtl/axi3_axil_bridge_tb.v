@@ -54,7 +54,7 @@ module axi3_axil_bridge_tb;
                 .clk(clk), .rst(rst), .write_en(we), .write_addr(waddr), .write_data(data),
                 .read_addr(raddr), .read_data(words[g*64 + raddr[7:2]]),
                 .s_axil_awaddr(m_awaddr), .s_axil_awvalid(m_awvalid[g]), .s_axil_awready(m_awready[g]),
-                .s_axil_wdata(m_wdata), .s_axil_wvalid(m_wvalid[g]), .s_axil_wready(m_wready[g]), .s_axil_bresp(),
+                .s_axil_wdata(m_wdata), .s_axil_wstrb(4'hF), .s_axil_wvalid(m_wvalid[g]), .s_axil_wready(m_wready[g]), .s_axil_bresp(),
                 .s_axil_bvalid(m_bvalid[g]), .s_axil_bready(m_bready[g]),
                 .s_axil_araddr(m_araddr), .s_axil_arvalid(m_arvalid[g]), .s_axil_arready(m_arready[g]),
                 .s_axil_rdata(m_rdata[g*32 +: 32]), .s_axil_rresp(), .s_axil_rvalid(m_rvalid[g]),

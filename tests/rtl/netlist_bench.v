@@ -14,7 +14,8 @@ module netlist_bench;
     // Everything but the clock changes well before its edge.
     zeroskip_core `PARAMETERS core (
         .clk(clk), .rst(rst),
-        .s_axil_awaddr(8'd0), .s_axil_awvalid(1'b0), .s_axil_awready(), .s_axil_wdata(32'd0), .s_axil_wvalid(1'b0),
+        .s_axil_awaddr(8'd0), .s_axil_awvalid(1'b0), .s_axil_awready(), .s_axil_wdata(32'd0), .s_axil_wstrb(4'hF),
+        .s_axil_wvalid(1'b0),
         .s_axil_wready(), .s_axil_bresp(), .s_axil_bvalid(), .s_axil_bready(1'b0), .s_axil_araddr(8'd0),
         .s_axil_arvalid(1'b0), .s_axil_arready(), .s_axil_rdata(), .s_axil_rresp(), .s_axil_rvalid(), .s_axil_rready(1'b0),
         .s_axis_tdata(words[sent]), .s_axis_tvalid(s_valid), .s_axis_tready(s_ready),

@@ -49,9 +49,13 @@ struct Simulation {
 #endif
     Log log_in, log_out;
 
-    Simulation(uint8_t* buffer, uint64_t base, uint64_t size, const char* trace_path) : memory(buffer, base, size) {
+    Simulation(uint8_t* buffer, uint64_t base, uint64_t size, const char* trace_path, uint32_t power_up)
+        : memory(buffer, base, size) {
         const char* arguments[] = {"zeroskip"};
         context.commandArgs(1, arguments);
+        // Registers and memories hold anything after power-up.
+        context.randReset(2);
+        context.randSeed(power_up);
         top = std::make_unique<Vzeroskip_sim>(&context, "zeroskip_sim");
 #ifdef ZS_TRACE
         if (trace_path && *trace_path) {
@@ -63,11 +67,16 @@ struct Simulation {
 #else
         (void)trace_path;
 #endif
-        top->clk = 0;
-        top->seed_in = top->seed_out = 1;
-        top->rst = 1;
-        for (int i = 0; i < 8; ++i) cycle();
-        top->rst = 0;
+        auto& t = *top;
+        t.clk = t.engine_awvalid = t.engine_wvalid = t.engine_bready = t.engine_arvalid = t.engine_rready = 0;
+        t.dma_awvalid = t.dma_wvalid = t.dma_bready = t.dma_arvalid = t.dma_rready = 0;
+        t.glue = t.packets_tready = t.expanded_tvalid = t.sums_tready = t.results_tvalid = t.results_tlast = 0;
+        t.stream_stall = 0;
+        t.seed_in = t.seed_out = 1;
+        t.m_axi_arready = t.m_axi_rvalid = t.m_axi_awready = t.m_axi_wready = t.m_axi_bvalid = 0;
+        t.rst = 1;
+        for (int i = 0; i < 8; ++i) edge(); // memory comes later: what a bus says in reset means nothing
+        t.rst = 0;
         cycle();
     }
 
@@ -96,6 +105,13 @@ struct Simulation {
         if (in) log_in.add(now - started);
         if (out) log_out.add(now - started);
 
+        edge();
+#ifdef ZS_GLUE
+        bridge.after();
+#endif
+    }
+
+    void edge() {
         top->clk = 1;
         top->eval();
 #ifdef ZS_TRACE
@@ -105,9 +121,6 @@ struct Simulation {
         top->eval();
 #ifdef ZS_TRACE
         if (trace) trace->dump(now * 10000 + 10000);
-#endif
-#ifdef ZS_GLUE
-        bridge.after();
 #endif
         ++now;
     }
@@ -157,8 +170,9 @@ struct Simulation {
 #define ZS_API extern "C" __attribute__((visibility("default")))
 
 // trace: path of an FST file, or null; ignored by a library built without tracing.
-ZS_API void* zs_open(uint8_t* memory, uint64_t base, uint64_t size, const char* trace) {
-    return new Simulation(memory, base, size, trace);
+// power_up: seed of what registers and memories hold before the reset, 1 to 2^31 - 1.
+ZS_API void* zs_open(uint8_t* memory, uint64_t base, uint64_t size, const char* trace, uint32_t power_up) {
+    return new Simulation(memory, base, size, trace, power_up);
 }
 
 ZS_API void zs_close(void* handle) { delete static_cast<Simulation*>(handle); }

@@ -28,7 +28,7 @@ _STATUS = {0x04: 0, 0x34: 1}
 
 _u32, _u64, _handle = ctypes.c_uint32, ctypes.c_uint64, ctypes.c_void_p
 _PROTOTYPES = {
-    "zs_open": (_handle, [ctypes.c_void_p, _u64, _u64, ctypes.c_char_p]),
+    "zs_open": (_handle, [ctypes.c_void_p, _u64, _u64, ctypes.c_char_p, _u32]),
     "zs_close": (None, [_handle]),
     "zs_configure": (None, [_handle, _u32, _u32, _u32, _u32, _u32, ctypes.POINTER(_u32)]),
     "zs_write": (ctypes.c_int, [_handle, ctypes.c_int, _u32, _u32]),
@@ -90,12 +90,16 @@ class VerilatedDevice(SimulatedDevice):
             raise ToolError(f"cannot write the trace {trace}: its folder does not exist")
         self._trace = None if trace is None else str(trace).encode()
         self._simulation: int | None = None
+        self.power_up = 1
         self.restart()
 
     def restart(self) -> None:
+        """Power up anew: registers and memories hold random bits, of seed ``power_up``, until the reset."""
         if self._simulation is not None:
             self._library.zs_close(self._simulation)
-        self._simulation = self._library.zs_open(self.ram.ctypes.data, MEMORY_BASE, MEMORY_SIZE, self._trace)
+        self._simulation = self._library.zs_open(
+            self.ram.ctypes.data, MEMORY_BASE, MEMORY_SIZE, self._trace, self.power_up
+        )
         self.configure(self.memory)
 
     def configure(self, memory: MemoryModel) -> None:

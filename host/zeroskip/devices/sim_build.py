@@ -27,7 +27,7 @@ MEMORY = HARNESS.with_name("axi_memory.h")  # which the harness includes
 LIBRARY_DIRS = ("include", "common", "scheduled", "trident", "gather", "zena", "core", "dma", "board", "sim")
 """Folders of rtl/ in which Verilator finds a module ``name`` as ``name.v``."""
 
-VERILATOR_FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert", "--no-timing", "-Wno-fatal")
+VERILATOR_FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "unique", "--no-assert", "--no-timing", "-Wno-fatal")
 VERILATOR_FLAGS += ("--inline-mult", "2000")
 """Inlining less than usual keeps the work groups one function each: half the compile time and no slower."""
 
