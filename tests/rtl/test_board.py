@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import zeroskip as zs
+from benches import run_bench
 from random_stream import random_stream
 from zeroskip.devices import MemoryModel, open_device
 from zeroskip.errors import DeviceError, InputError
 from zeroskip.examples import digits
 from zeroskip.hardware import netlist
 from zeroskip.hardware.config import BUILTIN
-from zeroskip.hardware.verilog import include_folder, rtl_folder
+from zeroskip.hardware.verilog import rtl_folder
 from zeroskip.models.cycles import simulate
 from zeroskip.models.reference import conv2d
 
@@ -89,12 +88,7 @@ def test_options():
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_bridge_to_the_registers(tmp_path, seed):
     """Bursts, IDs, strobes, answers and addresses, against two register blocks."""
-    folder, bench = rtl_folder(), Path(__file__).with_name("axi3_axil_bridge_tb.v")
-    files = [bench, folder / "board/axi3_axil_bridge.v", folder / "common/axil_slave.v"]
-    program = tmp_path / "bench"
-    command = ["iverilog", "-g2012", f"-DSEED={seed}", f"-I{include_folder()}", "-o", program, *files]
-    subprocess.run(command, check=True)
-    said = subprocess.run(["vvp", "-n", program], check=True, capture_output=True, text=True).stdout
+    said = run_bench(tmp_path, "axi3_axil_bridge_tb", "board/axi3_axil_bridge.v", "common/axil_slave.v", SEED=seed)
     found = re.search(r"(\d+) accesses, 0 errors", said)
     assert found and int(found[1]) > 5000, said
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import zeroskip as zs
-from host.layers import random_weights
+from layers import random_weights
 from zeroskip.compiler.conv import compile_conv
 from zeroskip.errors import DeviceTimeout
 from zeroskip.models.reference import conv2d
