@@ -27,20 +27,22 @@ examples:
 """
 
 COMPILE_EXAMPLES = """\
-The scale rule decides how fast a network runs: an outlier (a weight outside -8 to 7) takes a multiplier for a whole
-cycle, two others share one.  Percentile makes outliers few; max_abs keeps more precision.  See docs/numerics.md.
+The default keeps the network: plain 8-bit weights, one scale per filter, rounded with care.  Speed that costs accuracy
+is asked for: an outlier (a weight outside -8 to 7) takes a multiplier for a whole cycle, two others share one.
+--budget makes weights small where the outputs hardly notice; --scale-rule and --per are for experiments that fix one
+rule for all.  A warning says when the outputs on the calibration images lost more than 6 dB.  See docs/numerics.md.
 
 examples:
   zeroskip compile net.onnx -o net.zsk --calibration x.npy
-      for the smallest build, scales chosen so that few weights are outliers
-  zeroskip compile net.onnx -o net.zsk --calibration x.npy --config gather --per channel --percentile 99
-      for the PYNQ-Z2, a scale for every filter, and a little more precision
+      for the smallest build, as accurate as 8 bits can be
   zeroskip compile net.onnx -o net.zsk --calibration x.npy --config gather --budget 3dB
-      as fast as 3 dB of output error allow; zeroskip info net.zsk shows what every layer got
+      for the PYNQ-Z2, as fast as 3 dB of output error allow; zeroskip info net.zsk shows what every layer got
   zeroskip compile net.onnx -o net.zsk --calibration x.npy --config gather --budget 1% --labels y.npy
       as fast as one more wrong answer in a hundred allows; y.npy has the class of each image in x.npy, integers (N,)
   zeroskip compile yolo.onnx -o yolo.zsk --calibration x.npy --outputs head_8 head_16
       without the decoder behind these two tensors; zeroskip run then writes both to one y.npz
+  zeroskip compile net.onnx -o fast.zsk --calibration x.npy --scale-rule percentile --percentile 97 --per tensor
+      an experiment: 97 of 100 weights are small, whatever that does to the outputs
   zeroskip compile net.onnx -o dense.zsk --calibration x.npy --mode dense
       the baseline: every weight takes its cycle
 
@@ -98,9 +100,16 @@ def _compile_options(parser: argparse.ArgumentParser) -> None:
         help="choose every filter's scale for the fewest cycles, losing at most this against plain 8-bit weights: "
         "3dB of output SQNR, or 1%% of accuracy (without --labels: of agreement with the float network)",
     )
-    group.add_argument("--scale-rule", choices=("percentile", "max_abs", "power_of_two"), help="default: percentile")
     group.add_argument(
-        "--per", choices=("tensor", "channel"), help="weight scales per layer or filter; default: tensor"
+        "--scale-rule",
+        choices=("mse", "max_abs", "power_of_two", "percentile"),
+        help="one rule for all weights: mse, the least error; max_abs, nothing saturates; power_of_two, fixed point; "
+        "percentile, most weights small, fast and inaccurate; default: mse",
+    )
+    group.add_argument(
+        "--per",
+        choices=("tensor", "channel"),
+        help="weight scales per layer, which costs accuracy, or filter; default: channel",
     )
     group.add_argument("--percentile", type=float, metavar="P", help="of the rule of that name; default: 97")
     group.add_argument("--clip", type=int, metavar="N", help="threshold of equation 1 of Kang et al.; default: 0, none")

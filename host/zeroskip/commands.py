@@ -61,6 +61,8 @@ def _compile(options, config: str | Config, calibration):
     if options.budget is not None and ruled:
         option = ruled[0].replace("_", "-")
         raise InputError(f"--{option} with --budget, which chooses the rule of every filter; leave one of them out")
+    if options.percentile is not None and options.scale_rule != "percentile":
+        raise InputError("--percentile without --scale-rule percentile, which it belongs to; give both or neither")
     names = [name for name in _COMPILE_OPTIONS if name != "calibration" and getattr(options, name) is not None]
     chosen = {name: getattr(options, name) for name in names}
     if options.labels is not None:

@@ -26,6 +26,9 @@ from .text import counted
 
 TITLE = "VGG-6 on handwritten digits"
 
+BUDGET = "1%"
+"""Of the network's answers: small weights, that the engine pairs, as far as they change no more."""
+
 Schedule = tuple[str, bool]
 """Mode, activation skip."""
 
@@ -60,7 +63,8 @@ def run_demo(config: str | Path = "tiny", images: int = 16, glue: bool | None = 
     from .compiler.network import compare, reschedule
 
     with step("compile (the first time also translates the compiler to machine code)") as progress:
-        combined = compile(digits.MODEL_PATH, config, data.calibration, activation_skip=False, progress=progress)
+        weights = {"budget": BUDGET, "activation_skip": False}
+        combined = compile(digits.MODEL_PATH, config, data.calibration, **weights, progress=progress)
         models = {key: reschedule(combined, mode=key[0], activation_skip=key[1]) for key in schedules(combined.config)}
     with step(f"accuracy on {len(data.test)} held-out images"):
         agreement = compare(digits.MODEL_PATH, combined, data.test, data.test_labels)

@@ -1,6 +1,7 @@
 """Scales chosen against accuracy: what is measured, what is chosen, and that the budget holds."""
 
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -9,12 +10,13 @@ import zeroskip
 from golden_device import GoldenDevice
 from onnx_models import f32, model, node, residual_network
 from quantised_models import quantise
-from zeroskip.compiler.budget import RULES, Layer, filter_cycles, search, sensitivities, sqnr
+from zeroskip.compiler.budget import RULES, Layer, filter_cycles, search, sensitivities
 from zeroskip.compiler.conv import compile_conv
-from zeroskip.compiler.deviation import Deviations, trials
+from zeroskip.compiler.deviation import Moments, Observer, trials
 from zeroskip.compiler.network import reschedule
 from zeroskip.compiler.onnx_import import import_onnx
 from zeroskip.compiler.options import Budget
+from zeroskip.compiler.quality import sqnr
 from zeroskip.compiler.quantise import PLAIN, Rule, calibrate, prune_graph
 from zeroskip.errors import InputError
 from zeroskip.models.reference import correlate
@@ -38,9 +40,10 @@ def images():
 
 
 def measured(graph, images, rules):
-    tried = {n.output: trials(n, rules) for n in graph.nodes if n.op == "conv"}
-    calibrate(graph, images, watch=Deviations(graph, tried, len(images)).observe)
-    return tried
+    layers = [n for n in graph.nodes if n.op == "conv"]
+    observer = Observer(layers, len(images))
+    calibrate(graph, images, watch=observer.observe)
+    return {n.output: trials(n, rules, observer.moments[n.output]) for n in layers}
 
 
 # -- budgets -----------------------------------------------------------------------------------------
@@ -76,7 +79,7 @@ def test_deviation_is_that_of_the_whole_layer(data, images):
             error = correlate(x, w, *geometry) + conv.bias.reshape(1, -1, 1, 1) - exact
             noise = error.var(axis=(0, 2, 3)).sum() / np.square(exact).mean(axis=(0, 2, 3)).sum()
             assert trial.noise[index].sum() == pytest.approx(noise, rel=0.25), conv.name
-            spread = 5 * error.std(axis=(0, 2, 3)) / math.sqrt(trial.count)
+            spread = 5 * error.std(axis=(0, 2, 3)) / math.sqrt(trial.moments.count)
             assert (np.abs(trial.mean[index] - error.mean(axis=(0, 2, 3))) < spread + 1e-9).all(), conv.name
         assert trial.noise[0].sum() < trial.noise[1].sum()
 
@@ -105,7 +108,9 @@ def test_bias_correction_removes_the_mean_error(rng):
     exact = import_onnx(network).run(images)
     shift = {}
     for corrected in (False, True):
-        compiled = zeroskip.compile(network, "tiny", images, bias_correction=corrected)
+        rule = {"scale_rule": "percentile", "adaptive_rounding": False, "bias_correction": corrected}
+        with pytest.warns(UserWarning, match="SQNR"):
+            compiled = zeroskip.compile(network, "tiny", images, **rule)
         shift[corrected] = np.abs((compiled.reference(images) - exact).mean(axis=(0, 2, 3))).max()
     assert shift[True] < 0.05 * shift[False]
 
@@ -126,7 +131,7 @@ def test_modelled_cycles_follow_the_schedule(rng):
     """Per filter and rule, up to a common factor: cycles of the layer compiled with that rule."""
     w = rng.normal(size=(16, 64, 3, 3)) * np.exp(rng.normal(size=(16, 1, 1, 1)))
     conv = import_onnx(model([node("Conv", ["x", "w"], ["y"])], {"w": w.astype(np.float32)}, (64, 18, 18))).nodes[0]
-    trial = trials(conv, (PLAIN, Rule("percentile", "channel", 60), COARSE))
+    trial = trials(conv, (PLAIN, Rule("percentile", "channel", 60), COARSE), Moments(conv))
     plans = [compile_conv("z2", weights, input_shape=(18, 18)) for weights in trial.weights]
     modelled = filter_cycles(plans[0], (18, 18), trial.weights).sum(axis=1)
     steps = np.array([plan.steps for plan in plans])
@@ -137,7 +142,7 @@ def test_modelled_cycles_follow_the_schedule(rng):
 def test_a_layer_bound_by_its_output_gains_nothing(rng):
     """1x1 with few channels on 16 work groups: sums leave more slowly than they are made."""
     conv = import_onnx(model([node("Conv", ["x", "w"], ["y"])], {"w": f32(rng, 32, 8, 1, 1)}, (8, 32, 32))).nodes[0]
-    trial = trials(conv, RULES)
+    trial = trials(conv, RULES, Moments(conv))
     plan = compile_conv("z2", trial.weights[0], input_shape=(32, 32))
     cycles = filter_cycles(plan, (32, 32), trial.weights)
     assert (cycles == cycles[0]).all()
@@ -165,11 +170,11 @@ def test_search_takes_the_cheapest_that_holds(rng):
         assert total(choices, "cycles") <= best * 1.03
 
 
-@pytest.mark.parametrize("decibels", [1, 6])
+@pytest.mark.parametrize("decibels", [3, 6])
 def test_the_budget_holds_and_saves_cycles(data, images, decibels):
     graph = import_onnx(data)
     exact = graph.run(images)
-    plain = zeroskip.compile(data, "z2", images, scale_rule="max_abs", per="channel")
+    plain = zeroskip.compile(data, "z2", images)
     chosen = zeroskip.compile(data, "z2", images, budget=f"{decibels} dB")
     lost = sqnr(exact, plain.reference(images)) - sqnr(exact, chosen.reference(images))
     assert lost == pytest.approx(chosen.info["budget_used"], abs=0.01) and lost <= decibels
@@ -196,7 +201,7 @@ def test_a_budget_on_zena_buys_zeros(rng):
     nodes = [node("Conv", ["x", "v"], ["a"]), node("Relu", ["a"], ["r"]), node("Conv", ["r", "w"], ["y"])]
     network, images = model(nodes, weights, (16, 12, 12)), f32(rng, 6, 16, 12, 12)
     exact = import_onnx(network).run(images)
-    plain = zeroskip.compile(network, "zena_tiny", images, scale_rule="max_abs", per="channel")
+    plain = zeroskip.compile(network, "zena_tiny", images)
     chosen = zeroskip.compile(network, "zena_tiny", images, budget=12)
     lost = sqnr(exact, plain.reference(images)) - sqnr(exact, chosen.reference(images))
     assert lost == pytest.approx(chosen.info["budget_used"], abs=0.01) and lost <= 12
@@ -210,10 +215,12 @@ def test_a_budget_on_zena_buys_zeros(rng):
 
 @pytest.mark.parametrize(("config", "mode"), [("zena_tiny", "dense"), ("zena_tiny", "AZ"), ("tiny", "dense")])
 def test_where_weights_cost_nothing_none_is_coarsened(data, images, config, mode):
-    """All rules take the same cycles, so the most accurate wins."""
+    """All rules take the same cycles, so the most accurate wins; of a few images' vectors, by chance a coarse one."""
     chosen = zeroskip.compile(data, config, images, budget=20, mode=mode)
-    rules = {rule for entry in chosen.info["layers"].values() for rule in entry["rules"]}
-    assert rules <= {"max_abs per channel", "power_of_two per channel"}
+    rules = Counter()
+    for entry in chosen.info["layers"].values():
+        rules.update(entry["rules"])
+    assert rules["mse per channel"] + rules["power_of_two per channel"] >= 0.95 * rules.total()
     assert chosen.info["budget_used"] < 0.5
 
 

@@ -36,7 +36,7 @@ def conv_node(weight, bias=None, **attrs):
 
 
 def integers(node, x=X, y=Y, rule="max_abs", per="tensor", percentile=97, clip=0):
-    return conv_integers(node, x, y, weight_scales(node.weight, rule, per, percentile), clip)
+    return conv_integers(node, x, y, weight_scales(node.weight, rule, per, percentile), clip=clip)
 
 
 # -- weights -----------------------------------------------------------------------------------------
@@ -75,7 +75,7 @@ def test_percentile_is_of_the_non_zero_weights():
 
 
 def test_unknown_rule():
-    with pytest.raises(InputError, match="accepted: percentile, max_abs, power_of_two"):
+    with pytest.raises(InputError, match="accepted: mse, max_abs, power_of_two, percentile"):
         weight_scales(np.ones((1, 1, 1, 1)), "best")
 
 

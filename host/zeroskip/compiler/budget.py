@@ -23,7 +23,6 @@ import numpy as np
 
 from ..hardware.config import Config
 from ..runtime.memory_plan import predicted_cycles
-from ..runtime.network import Model
 from ..runtime.nodes import Tensor
 from ..runtime.program import ConvPlan
 from ..runtime.tiling import RATE, choose_tile, pixel_beats
@@ -31,6 +30,7 @@ from .deviation import Trials
 from .graph import Graph, Node, execute
 from .integer_layers import integer_layers, map_shape
 from .options import Budget
+from .quality import Quality, affordable, network_output, sqnr
 from .quantise import PLAIN, Rule
 
 RULES = (
@@ -44,9 +44,9 @@ RULES = (
 
 _EFFICIENCY = 1.1  # steps of a schedule over those of a perfect one, typically
 _ROUNDS = 9  # bisections, over 9 decades of the price
+_TIGHTENED = 3  # searches, each for less, until the final weights hold
 _PROBE_IMAGES = 2
 _WIDE = 256
-_MACS = 8e9  # of one measurement: a second or two
 _PROBE = RULES.index(Rule("percentile", "channel", 97))
 
 
@@ -184,19 +184,6 @@ def probe_images(images: np.ndarray) -> np.ndarray:
     return images[:: max(1, len(images) // _PROBE_IMAGES)][:_PROBE_IMAGES]
 
 
-def network_output(graph: Graph) -> str:
-    """The tensor errors are measured at: the output, or what a last softmax reads."""
-    last = graph.nodes[-1]
-    return last.inputs[0] if last.op == "softmax" else graph.output
-
-
-def sqnr(exact: np.ndarray, found: np.ndarray) -> float:
-    """Signal-to-noise ratio in dB: 10 log10 of the power of ``exact`` over that of the difference."""
-    noise = float(np.square(found.astype(np.float64) - exact).sum())
-    power = float(np.square(exact, dtype=np.float64).sum())
-    return float("inf") if noise == 0 else 10 * float(np.log10(max(power, 1e-300) / noise))
-
-
 # -- a whole network ---------------------------------------------------------------------------------
 class Spent(NamedTuple):
     """What a budget was spent on.
@@ -221,6 +208,7 @@ def spend(
     images: np.ndarray,
     labels: np.ndarray | None,
     mode: str,
+    feedback: bool = False,
 ) -> Spent:
     """Choose the rule of every filter of a network.
 
@@ -229,33 +217,21 @@ def spend(
         trials: output tensor -> trials under :data:`RULES`, measured; layers with a single rule have no choice.
         images, labels: what the loss is measured on; without labels the float network's answers are the right ones.
         mode: of the schedules.
+        feedback: weights are rounded with error feedback.
     """
     quants = {name: tensor.quant for name, tensor in tensors.items()}
-    images, labels = _affordable(graph, images, labels, budget)
-    output = network_output(graph)
-    exact: dict[str, list] = {output: []}
-    for start in range(0, len(images), graph.batch):
-        graph.run(images[start : start + graph.batch], lambda name, v: exact[name].append(v) if name in exact else None)
-    exact = np.concatenate(exact[output])
+    if budget.points is None:
+        images, labels = images[:: affordable(graph, len(images), 8)], None
+    measured = Quality(graph, config, images)
     if labels is None:
-        labels = exact.reshape(len(exact), -1).argmax(axis=1)
+        labels = measured.exact[0].reshape(len(images), -1).argmax(axis=1)
 
-    def outputs(choices: Choices) -> np.ndarray:
-        layers = integer_layers(graph.nodes, quants, trials, choices)
-        nodes = tuple(layer.unscheduled(config) for layer in layers)
-        model = Model(config, nodes, tensors, graph.input, graph.outputs)
-        return quants[output].dequantise(model.reference_integers(images))
-
-    def quality(choices: Choices) -> float:
-        found = outputs(choices)
+    def quality(choices: Choices, feedback: bool = False) -> float:
+        layers = integer_layers(graph.nodes, quants, trials, choices, feedback=feedback)
         if budget.points is None:
-            return sqnr(exact, found)
+            return measured.sqnr(layers, tensors)
+        (found,) = measured.outputs(layers, tensors)
         return 100 * float((found.reshape(len(found), -1).argmax(axis=1) == labels).mean())
-
-    plain = quality({})
-
-    def loss(choices: Choices) -> float:
-        return plain - quality(choices)
 
     nodes = {node.output: node for node in graph.nodes}
     free = {name: found for name, found in trials.items() if len(found.rules) > 1}
@@ -267,13 +243,14 @@ def spend(
         predicted[name] = predicted_cycles(node, x)
         cycles = filter_cycles(node.plan, map_shape(x), trials[name].weights)
         layers.append(Layer(nodes[name], trials[name], cycles, trials[name].noise * reach[name]))
-    return Spent(*search(layers, loss, budget.points if budget.decibels is None else budget.decibels), predicted)
-
-
-def _affordable(graph: Graph, images: np.ndarray, labels, budget: Budget):
-    """Images to measure on: all of them for accuracy; for decibels as many as :data:`_MACS` allow, at least 8."""
-    if budget.points is not None:
-        return images, labels
-    macs = sum(node.weight[0].size * np.prod(graph.shapes[node.output]) for node in graph.nodes if node.op == "conv")
-    count = max(8, int(_MACS // max(macs, 1)))
-    return images[:: max(1, -(-len(images) // count))], None
+    given = budget.points if budget.decibels is None else budget.decibels
+    plain, target = quality({}), given
+    final = quality({}, feedback) if feedback else plain
+    for _ in range(_TIGHTENED):
+        choices, loss = search(layers, lambda choices: plain - quality(choices), target)
+        if feedback:  # searched with weights rounded to the nearest, kept with those that are used
+            loss = final - quality(choices, feedback)
+        if loss <= given:
+            return Spent(choices, loss, predicted)
+        target -= 1.5 * (loss - given)
+    return Spent({}, 0.0, predicted)

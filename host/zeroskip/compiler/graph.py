@@ -31,6 +31,7 @@ argmax         attributes axis, keepdims, last; only an output ends in it, its t
 =============  ==========================================================================================
 
 ``conv``, ``affine``, ``add``, ``mul`` and ``average_pool`` may carry a fused ``clip`` attribute (low, high).
+Limits are numbers, or after equalisation (``equalise.py``) one for each channel, (C,).
 """
 
 from __future__ import annotations
@@ -182,7 +183,12 @@ def execute(node: Node, inputs: list[np.ndarray]) -> np.ndarray:
             stacklevel=2,
         )
         y = np.where(undefined, np.float32(0), y)
-    return np.clip(y, *node.attrs["clip"]) if "clip" in node.attrs else y
+    return _clipped(y, *node.attrs["clip"]) if "clip" in node.attrs else y
+
+
+def _clipped(x: np.ndarray, low, high) -> np.ndarray:
+    """Limits are numbers, or (C,), one for each channel."""
+    return np.clip(x, *(limit if np.ndim(limit) == 0 else per_channel(limit, x) for limit in (low, high)))
 
 
 def per_channel(values: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -244,7 +250,7 @@ def slices(attrs) -> tuple[slice, ...]:
 _OPERATORS = {
     "conv": _conv,
     "affine": lambda node, x: x * per_channel(node.weight, x) + per_channel(node.bias, x),
-    "clip": lambda node, x: np.clip(x, node.attrs["low"], node.attrs["high"]),
+    "clip": lambda node, x: _clipped(x, node.attrs["low"], node.attrs["high"]),
     "table": lambda node, x: apply(
         node.attrs["chain"], x, None if node.weight is None else per_channel(node.weight, x)
     ),

@@ -68,6 +68,7 @@ def integer_layers(
     trials: Mapping[str, Trials],
     choices: Mapping[str, np.ndarray],
     correct_bias: bool = True,
+    feedback: bool = False,
 ) -> list[Layer]:
     """All nodes as integers.
 
@@ -77,6 +78,7 @@ def integer_layers(
         trials: output tensor of a convolution -> ways to quantise its weights; none for one that brings integers.
         choices: output tensor -> int (K,), the trial each filter takes; default, the first.
         correct_bias: take the mean error of the chosen weights out of the bias.
+        feedback: round with error feedback (``rounding.py``) instead of each weight to its nearest.
 
     Raises:
         ModelError: numbers that do not fit 32 bits, naming the node.
@@ -91,11 +93,13 @@ def integer_layers(
             weights, arrays = given_integers(node, x, y)
         else:
             found = trials[node.output]
-            filters = np.arange(found.scales.shape[1])
-            chosen = choices.get(node.output, np.zeros_like(filters)), filters
-            clip = np.array([rule.clip for rule in found.rules])[chosen[0]]
-            correction = -found.mean[chosen] if correct_bias else None
-            weights, arrays = conv_integers(node, x, y, found.scales[chosen], clip, correction)
+            chosen = choices.get(node.output, np.zeros(len(node.weight), int))
+            weights, scales = found.take(chosen)
+            if feedback:
+                weights = found.rounded(chosen)
+            clip = np.array([rule.clip for rule in found.rules])[chosen]
+            correction = -found.moments.shift(found.change(weights, scales)) if correct_bias else None
+            weights, arrays = conv_integers(node, x, y, scales, weights, clip, correction)
         common = node.op, node.name, node.label, tuple(node.inputs), node.output
         layers.append(Layer(Node(*common, clip_bounds(node, y), arrays), weights, _geometry(node.attrs)))
     return layers

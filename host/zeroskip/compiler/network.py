@@ -17,7 +17,9 @@ from ..runtime.modes import checked_mode
 from ..runtime.network import Model
 from ..runtime.nodes import Tensor
 from .budget import RULES, spend
-from .deviation import Deviations, trials
+from .deviation import Observer, trials
+from .equalise import ChannelObserver
+from .equalise import equalise as equalise_channels
 from .integer_layers import Layer, integer_layers
 from .onnx_import import import_onnx
 from .options import (
@@ -30,6 +32,7 @@ from .options import (
     known_shape,
     warn_of_ranges,
 )
+from .quality import Quality, affordable, warn_if_lost
 from .quantise import PLAIN, Rule, calibrate, prune_graph, quantise_graph
 
 Progress = Callable[[int, int, str], None]
@@ -41,13 +44,15 @@ def compile(
     config: str | Path | Config = "tiny",
     calibration: np.ndarray | None = None,
     *,
-    scale_rule: str | Mapping[str, str] = "percentile",
-    per: str = "tensor",
+    scale_rule: str | Mapping[str, str] = "mse",
+    per: str = "channel",
     percentile: float = 97,
     clip: int = 0,
     prune: float = 0.0,
     budget: float | str | Budget | None = None,
     labels: np.ndarray | None = None,
+    equalise: bool = True,
+    adaptive_rounding: bool = True,
     bias_correction: bool = True,
     mode: str | None = None,
     activation_skip: bool = True,
@@ -65,10 +70,11 @@ def compile(
         config: name of a built-in configuration, a JSON file, or a :class:`Config`.
         calibration: float images (N, *input shape), as the network will see them, or a .npy file of them.  Without
             any, random ones stand in, with a warning: cycles are then meaningful, outputs are not.
-        scale_rule: "percentile", "max_abs" or "power_of_two" (see ``quantise.weight_scales``), or a
-            rule for each layer: ONNX node name -> rule, "*" for all others.
-        per: one weight scale per "tensor" (layer) or per "channel" (filter).
-        percentile: of the rule of that name.
+        scale_rule: "mse", plain 8-bit weights with the least error, or for experiments "max_abs", "power_of_two" or
+            "percentile" (see ``quantise.weight_scales``); or a rule for each layer: ONNX node name -> rule, "*" for
+            all others.
+        per: one weight scale per "channel" (filter) or per "tensor" (layer), which costs accuracy.
+        percentile: of the rule of that name, which makes most weights small: fewer cycles, less accuracy.
         clip: threshold of Kang et al., equation 1; 0 clips nothing.
         prune: share of each layer's weights, the smallest, that are set to zero; 0 to 1.  Layers whose filters
             have fewer than 16 weights stay whole.
@@ -78,6 +84,10 @@ def compile(
             their rule; ``per``, ``percentile`` and ``clip`` are for them only.
         labels: int (N,), the class of every calibration image, only for a budget of accuracy; without, what the
             float network answers counts as right.
+        equalise: bring the channels of a tensor to like ranges where that makes less noise (``equalise.py``);
+            only with scales per channel.
+        adaptive_rounding: round weights so that the errors of a filter cancel on the calibration images
+            (``rounding.py``), instead of each to its nearest.
         bias_correction: take the mean error of the quantised weights, as seen on the calibration images,
             out of the bias.
         mode: what is skipped, one of the engine's ``runtime.modes.MODES``; default: its last, the fastest.
@@ -89,6 +99,10 @@ def compile(
         output: one of ``outputs``.
         input_shape: (C, H, W), where the file leaves sizes open and there are no calibration images to tell them.
         progress: called before every layer is scheduled and once at the end.
+
+    The default keeps the network: it takes no weight rule that costs accuracy unless it is asked for.  A warning says
+    so when the outputs on the calibration images fall more than 6 dB (of SQNR against the float network) below those
+    of plain 8-bit weights, or below 10 dB.
 
     A network that is quantised already (QDQ or QOperator) keeps its own weights, scales and zero points;
     the options above count for what it leaves in float.
@@ -113,10 +127,12 @@ def compile(
         "percentile": percentile, "clip": clip, "prune": prune, "activations": activations,
         "calibration": 0 if calibration is None else len(calibration), "outputs": [o.name for o in graph.outputs],
     }  # fmt: skip
-    images = None
+    images, quality = None, None
     if graph.needs_calibration:
         images = calibration_images(graph, calibration)
         labels = checked_labels(labels, images, calibration)
+        if calibration is not None:
+            quality = Quality(graph, config, images[:: affordable(graph, len(images))])
         if prune:
             prune_graph(graph, prune, images)
     if budget is not None and len(graph.outputs) > 1:
@@ -124,21 +140,36 @@ def compile(
     layer_rules = _rules_of(graph, rules, per, percentile, clip, budget)
     if budget is not None and not layer_rules:
         raise InputError(f"budget {budget}: no layer has scales to choose, the file has quantised them; leave it out")
-    tried = {node.output: trials(node, layer_rules[node.output]) for node in graph.nodes if node.output in layer_rules}
-    ranges = {}
+    free = [node for node in graph.nodes if node.output in layer_rules]
+    observer, channels, ranges = Observer(free, 0 if images is None else len(images)), ChannelObserver(graph), {}
     if images is not None:
-        watch = Deviations(graph, tried, len(images)).observe
+
+        def watch(name: str, values: np.ndarray) -> None:
+            observer.observe(name, values)
+            channels.observe(name, values)
+
         ranges = calibrate(graph, images, calibration_percentile, watch=watch)
         warn_of_ranges(graph, ranges, images)
+    if equalise and per == "channel" and quality:
+        info["equalised"] = equalise_channels(channels, observer.moments, ranges)
+    tried = {node.output: trials(node, layer_rules[node.output], observer.moments[node.output]) for node in free}
     quants = quantise_graph(graph, ranges, activations)
     tensors = {name: Tensor(graph.shapes[name], quant) for name, quant in quants.items()}
     choices, plain = {}, {}
+    correct, feedback = bias_correction and quality is not None, adaptive_rounding and quality is not None
+    info["adaptive_rounding"] = feedback
     if budget is not None and images is not None:
-        choices, loss, plain = spend(budget, graph, config, tensors, tried, images, labels, mode)
+        choices, loss, plain = spend(budget, graph, config, tensors, tried, images, labels, mode, feedback)
         info |= {"budget": str(budget), "budget_used": loss}
-    correct = bias_correction and calibration is not None
-    layers = integer_layers(graph.nodes, quants, tried, choices, correct)
-    info["layers"] = _layer_info(graph, tried, choices, plain)
+    layers = integer_layers(graph.nodes, quants, tried, choices, correct, feedback)
+    info["layers"] = _layer_info(graph, tried, choices, plain, feedback)
+    if quality and free:
+        info["sqnr_db"] = quality.sqnr(layers, tensors)
+        if budget is None and any(rules != (PLAIN,) for rules in layer_rules.values()):
+            ordinary = {node.output: trials(node, (PLAIN,), observer.moments[node.output]) for node in free}
+            plain_layers = integer_layers(graph.nodes, quants, ordinary, {}, feedback=feedback)
+            info["plain_sqnr_db"] = quality.sqnr(plain_layers, tensors)
+        warn_if_lost(info["sqnr_db"], info.get("plain_sqnr_db"))
     ends = graph.input, graph.outputs, graph.input_type
     return _schedule(layers, config, tensors, ends, info, mode, activation_skip, progress)
 
@@ -154,12 +185,12 @@ def _rules_of(graph, rules, per, percentile, clip, budget) -> dict[str, tuple[Ru
         elif budget is not None and node.name not in rules:
             found[node.output] = RULES
         else:
-            rule = rules.get(node.name, rules.get("*", "percentile"))
+            rule = rules.get(node.name, rules.get("*", "mse"))
             found[node.output] = (Rule(rule, per, percentile, clip),)
     return found
 
 
-def _layer_info(graph, tried, choices, plain) -> dict[str, dict]:
+def _layer_info(graph, tried, choices, plain, feedback) -> dict[str, dict]:
     """What a report says of each layer's quantisation: filters under each rule, and the noise on its output; of a
     layer with a budget also the cycles predicted with plain weights."""
     info = {}
@@ -168,11 +199,12 @@ def _layer_info(graph, tried, choices, plain) -> dict[str, dict]:
             info[node.name] = {"rules": {"given by the file": len(node.given.scales)}, "sqnr_db": None}
         if node.output in tried:
             trial = tried[node.output]
-            filters = np.arange(trial.scales.shape[1])
-            chosen = choices.get(node.output, np.zeros_like(filters))
+            chosen = choices.get(node.output, np.zeros(len(node.weight), int))
+            weights, scales = trial.take(chosen)
+            change = trial.change(trial.rounded(chosen) if feedback else weights, scales)
             counts = np.bincount(chosen, minlength=len(trial.rules)).tolist()
             rules = {str(rule): count for rule, count in zip(trial.rules, counts, strict=True) if count}
-            noise = float(trial.noise[chosen, filters].sum()) if trial.count else 0.0
+            noise = float(trial.relative_noise(change).sum()) if trial.moments.count else 0.0
             info[node.name] = {"rules": rules, "sqnr_db": round(-10 * math.log10(noise), 2) if noise > 0 else None}
         if node.output in plain:
             info[node.name]["plain_cycles"] = round(plain[node.output])

@@ -17,7 +17,7 @@ from ..runtime.hostops import SUM_LIMIT, Quant, fixed_points
 from .conv import clipped
 from .graph import PICKING, Graph, Node
 
-SCALE_RULES = ("percentile", "max_abs", "power_of_two")
+SCALE_RULES = ("mse", "max_abs", "power_of_two", "percentile")
 PER = ("tensor", "channel")
 WEIGHT_MAX = 127
 NON_OUTLIER_MAX = 7
@@ -30,29 +30,36 @@ PRUNED_FILTER = 16
 class Rule:
     """How the weights of a layer are quantised; see :func:`weight_scales` and Kang et al., equation 1 (``clip``)."""
 
-    rule: str = "percentile"
-    per: str = "tensor"
+    rule: str = "mse"
+    per: str = "channel"
     percentile: float = 97
     clip: int = 0
 
-    def scales(self, w: np.ndarray) -> np.ndarray:
+    def scales(self, w: np.ndarray, power: np.ndarray | None = None) -> np.ndarray:
         """float64 (K,), see :func:`weight_scales`."""
-        return weight_scales(w, self.rule, self.per, self.percentile)
+        return weight_scales(w, self.rule, self.per, self.percentile, power)
 
     def __str__(self) -> str:
         number = f" {self.percentile:g}" if self.rule == "percentile" else ""
         return f"{self.rule}{number} per {self.per}" + (f", clip {self.clip}" if self.clip else "")
 
 
-PLAIN = Rule("max_abs", "channel")
-"""Ordinary 8-bit quantisation: the most accurate rule, and the slowest."""
+PLAIN = Rule("mse", "channel")
+"""Plain 8-bit quantisation, the default: the most accurate rule, and the slowest."""
+
+SHARES = np.linspace(0.5, 1.0, 26)
+"""Of the largest weight: what rule mse lets 127 stand for, each tried."""
 
 
-def weight_scales(w: np.ndarray, rule: str = "percentile", per: str = "tensor", percentile: float = 97) -> np.ndarray:
+def weight_scales(
+    w: np.ndarray, rule: str = "mse", per: str = "channel", percentile: float = 97, power: np.ndarray | None = None
+) -> np.ndarray:
     """Scale of every filter.
 
     Rules, m = largest magnitude, over the tensor or over each filter:
 
+    * ``mse``: m / 127 or less, down to half of that, whichever makes the error of the rounded weights least;
+      each weight's squared error counts as often as the mean square of its input says;
     * ``max_abs``: m / 127, nothing saturates;
     * ``power_of_two``: the smallest power of two not below m / 127;
     * ``percentile``: the given percentile of the non-zero magnitudes becomes 7, the largest
@@ -60,13 +67,16 @@ def weight_scales(w: np.ndarray, rule: str = "percentile", per: str = "tensor", 
 
     Args:
         w: float (K, C/groups, R, S).
+        power: float (groups, C/groups * R * S), mean squares of what the weights meet; default, all alike.
 
     Returns:
         float64 (K,); 0 where a filter (or the whole tensor) has no non-zero weight.
     """
     rows = np.abs(w.reshape(1 if per == "tensor" else len(w), -1))
     largest = rows.max(axis=1)
-    if rule == "max_abs":
+    if rule == "mse":
+        scales = _least_error(w, largest / WEIGHT_MAX, power)
+    elif rule == "max_abs":
         scales = largest / WEIGHT_MAX
     elif rule == "power_of_two":
         scales = np.array([math.ldexp(1.0, _log2_ceil(m / WEIGHT_MAX)) if m > 0 else 0.0 for m in largest])
@@ -75,6 +85,26 @@ def weight_scales(w: np.ndarray, rule: str = "percentile", per: str = "tensor", 
     else:
         raise InputError(f"scale rule {rule!r}; accepted: {', '.join(SCALE_RULES)}")
     return np.broadcast_to(scales, (len(w),)).astype(np.float64)
+
+
+def _least_error(w: np.ndarray, scales: np.ndarray, power: np.ndarray | None) -> np.ndarray:
+    """Of each scale the share of :data:`SHARES` with the least squared error; of equals the largest."""
+    rows = w.reshape(len(w), -1).astype(np.float32)
+    counts = np.ones_like(rows)
+    if power is not None:
+        counts = np.repeat(power, len(w) // len(power), axis=0).astype(np.float32)
+        counts = counts + 1e-3 * counts.mean(axis=1, keepdims=True) + np.float32(1e-30)
+    errors = []
+    for share in SHARES:
+        step = np.where(scales > 0, scales * share, 1.0).astype(np.float32)[:, None]
+        error = np.square(np.clip(np.rint(rows / step), -WEIGHT_MAX, WEIGHT_MAX) * step - rows)
+        errors.append((error * counts).sum(axis=1).reshape(len(scales), -1).sum(axis=1))
+    errors = np.array(errors)
+    whole = (np.square(rows) * counts).sum(axis=1).reshape(len(scales), -1).sum(axis=1)
+    # What is nearly exact already, such as a filter of one weight, stays exact.
+    gains = errors < np.minimum(0.99 * errors[-1], errors[-1] - 1e-9 * whole)
+    best = np.where(gains.any(axis=0), errors.argmin(axis=0), len(SHARES) - 1)
+    return scales * SHARES[best]
 
 
 def _percentiles(rows: np.ndarray, percentile: float) -> np.ndarray:
@@ -234,13 +264,19 @@ def _tail(graph: Graph) -> set[str]:
 def clip_bounds(node: Node, quant: Quant) -> dict[str, int]:
     """Saturation bounds on q of a node with a fused clip: attributes low and high."""
     low, high = node.attrs.get("clip", (-math.inf, math.inf))
-    return {"low": _bound(low, quant), "high": _bound(high, quant)}
+    return {"low": _bound(node, low, quant), "high": _bound(node, high, quant)}
 
 
-def _bound(value: float, quant: Quant) -> int:
-    if math.isinf(value):
-        return quant.low if value < 0 else quant.high
-    return int(min(max(round(value / quant.scale) + quant.zero_point, quant.low), quant.high))
+def _bound(node: Node, value, quant: Quant) -> int:
+    """The bound that all channels share: equalisation leaves their own limits at or beyond the end of the range."""
+    values = np.ravel(value)
+    if np.isinf(values).any():
+        return quant.low if values[0] < 0 else quant.high
+    bounds = (np.rint(values / quant.scale) + quant.zero_point).clip(quant.low, quant.high)
+    if bounds.max() - bounds.min() > 1:
+        raise ModelError(f"{node.label} node {node.name!r}: clips at {values.min():g} to {values.max():g}, one for "
+                         f"each channel, inside the range of its output; accepted: at its end")  # fmt: skip
+    return int(bounds.max() if values[0] > 0 else bounds.min())
 
 
 def factors(node: Node, values) -> tuple[np.ndarray, np.ndarray]:
@@ -256,11 +292,14 @@ def factors(node: Node, values) -> tuple[np.ndarray, np.ndarray]:
     return multiplier.astype(np.int32), shift.astype(np.int8)
 
 
-def conv_integers(node: Node, x: Quant, y: Quant, scales: np.ndarray, clip=0, correction: np.ndarray | None = None):
+def conv_integers(
+    node: Node, x: Quant, y: Quant, scales: np.ndarray, weights: np.ndarray | None = None, clip=0, correction=None
+):
     """Integer parameters of a convolution.
 
     Args:
         scales: float64 (K,), of the weights; 0 where a filter has none.
+        weights: int8, the node's weights in steps of ``scales``; default, rounded to the nearest.
         clip: threshold of equation 1, one or (K,).
         correction: float (K,), what is added to the bias.
 
@@ -272,10 +311,11 @@ def conv_integers(node: Node, x: Quant, y: Quant, scales: np.ndarray, clip=0, co
     """
     w, real_bias = node.weight, node.bias if correction is None else node.bias + correction
     # A filter without weights still has a bias: resolve it to 2**-16 of an output step.
-    scales = np.where(scales > 0, scales, y.scale / x.scale * 2**-16)
+    given, scales = scales, np.where(scales > 0, scales, y.scale / x.scale * 2**-16)
     # Next to a huge bias tiny weights cannot be told from zero: coarsen them until the bias fits.
     scales = np.maximum(scales, np.abs(real_bias) / (x.scale * BIAS_MAX))
-    weights = clipped(quantise_weights(w, scales), np.reshape(clip, (-1, 1, 1, 1)))
+    nearest = clipped(quantise_weights(w, scales), np.reshape(clip, (-1, 1, 1, 1)))
+    weights = nearest if weights is None else np.where((scales == given).reshape(-1, 1, 1, 1), weights, nearest)
     bias = np.rint(real_bias / (x.scale * scales)).astype(np.int64)
     reach = np.abs(weights.astype(np.int64)).reshape(len(w), -1).sum(axis=1) * x.reach + np.abs(bias)
     if reach.max() >= SUM_LIMIT:

@@ -129,13 +129,18 @@ def weights_text(info: Mapping[str, Any]) -> str:
     if "percentile" in rule:
         rule += f" ({info.get('percentile', 0):g} % of the non-zero weights reach at most 7)"
     if "budget" in info:
-        text = f"8-bit, scale of every filter chosen for few cycles, at most {info['budget']} lost against max_abs"
-        text += f" per channel (measured on the calibration images: {info['budget_used']:.2f})"
+        text = f"8-bit, scale of every filter chosen for few cycles, at most {info['budget']} lost against plain 8-bit"
+        text += f" weights (measured on the calibration images: {info['budget_used']:.2f})"
     else:
         text = f"8-bit, scale rule {rule}, one scale per {info.get('per', 'unknown')}"
     clip, prune = info.get("clip", 0), info.get("prune", 0)
     if "budget" not in info:
         text += f", clipped (Eq. 1) at threshold {clip}" if clip else ", not clipped"
+    text += ", channels equalised" if info.get("equalised") else ""
+    text += ", adaptive rounding" if info.get("adaptive_rounding") else ""
+    if "sqnr_db" in info:
+        text += f"; output SQNR {info['sqnr_db']:.1f} dB on the calibration images"
+        text += f", {info['plain_sqnr_db']:.1f} dB with plain 8-bit weights" if "plain_sqnr_db" in info else ""
     return text + (f", the smallest {prune:.0%} of each layer pruned by the compiler" if prune else "")
 
 
