@@ -39,7 +39,7 @@ PLAIN = {"scale_rule": "max_abs", "per": "channel"}
 VARIANTS = {
     "default": {},
     "plain 8-bit (max_abs per channel)": PLAIN,
-    "max_abs per tensor": {"scale_rule": "max_abs"},
+    "max_abs per tensor": {"scale_rule": "max_abs", "per": "tensor"},
     "power_of_two per channel": {"scale_rule": "power_of_two", "per": "channel"},
     "percentile 97 per tensor": {"scale_rule": "percentile", "per": "tensor"},
     "percentile 97 per channel": {"scale_rule": "percentile", "per": "channel"},
