@@ -32,7 +32,7 @@ class Recorder:
         """Everything that was sent and came back, as arrays."""
         arrays = {}
         for index, (words, out_beats, out, counters) in enumerate(self.runs):
-            numbers = np.array([out_beats, *counters.as_dict().values()], np.int64)
+            numbers = np.array([out_beats, *counters.values()], np.int64)
             arrays |= {f"words{index}": words, f"out{index}": out, f"numbers{index}": numbers}
         np.savez(path, **arrays)
 

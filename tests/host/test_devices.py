@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from zeroskip.devices import MemoryModel, open_device, sim_build
+from zeroskip.devices.library_cache import cached
 from zeroskip.devices.memory import MEMORY_BASE, MEMORY_SIZE
 from zeroskip.errors import ConfigError, DeviceError, InputError, ToolError
 from zeroskip.hardware.config import Config, get_config
@@ -232,7 +233,15 @@ def test_build_is_cached_by_content(tmp_path, monkeypatch):
     assert sim_build.build(get_config("tiny"), library_dirs=[sources]) == first and len(runs) == 1
     assert sim_build.build(Config("tiny", wgs=1), library_dirs=[sources]) != first and len(runs) == 2
     core.write_text(core.read_text() + "\n// another\n")
-    assert sim_build.build(get_config("tiny"), library_dirs=[sources]) != first and len(runs) == 3
+    second = sim_build.build(get_config("tiny"), library_dirs=[sources])
+    assert second != first and len(runs) == 3
+
+    second.write_bytes(second.read_bytes()[:5000])  # loading it would end the process with SIGBUS
+    with (
+        pytest.warns(UserWarning, match="was damaged .5,000 bytes.; built again"),
+        open_device("sim", library_dirs=[sources]),
+    ):
+        assert len(runs) == 4
 
     core.write_text(core.read_text().replace("endmodule", "endmodul"))
     libraries = sorted(first.parent.glob("*.so"))
@@ -240,6 +249,45 @@ def test_build_is_cached_by_content(tmp_path, monkeypatch):
         sim_build.build(get_config("tiny"), library_dirs=[sources])
     assert sorted(first.parent.glob("*.so")) == libraries
     assert not [path for path in first.parent.iterdir() if path.is_dir()], "scratch folders are removed"
+
+
+def test_damaged_files_of_the_cache_are_built_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    content, made = bytes(range(256)) * 100, []
+
+    def make(scratch):
+        made.append(scratch / "made")
+        made[-1].write_bytes(content)
+        return made[-1]
+
+    target = cached("a.so", make)
+    assert cached("a.so", make) == target and len(made) == 1
+    flipped = bytearray(content)
+    flipped[777] ^= 4
+    for damaged in (content[:-1], content[:4096], b"", content + b"\0", bytes(flipped)):
+        target.write_bytes(damaged)
+        with pytest.warns(UserWarning, match=r"a\.so was damaged"):
+            assert cached("a.so", make).read_bytes() == content
+    count = len(made)
+    target.unlink()
+    cached("a.so", make)
+    target.with_name("a.so.sha256").unlink()  # nothing says that it is whole
+    cached("a.so", make)
+    assert len(made) == count + 2 and target.read_bytes() == content
+
+
+def test_cache_that_cannot_be_used(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(ToolError, match=r"cannot use cache folder .* set XDG_CACHE_HOME"):
+        cached("a.so", lambda scratch: scratch)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def full(scratch):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(ToolError, match="No space left on device; make room"):
+        cached("a.so", full)
 
 
 @pytest.mark.parametrize(

@@ -233,8 +233,10 @@ def test_counters():
     zero = Counters.zero()
     one = dataclasses.replace(zero, cycles=5, pairs=2**40)
     assert (one + one)["pairs"] == 2**41 and (one + zero) == one
-    assert list(one.as_dict()) == list(COUNTER_NAMES)
-    assert one.as_dict()["cycles"] == 5
+    assert list(dict(one)) == list(one) == list(COUNTER_NAMES) and len(one) == len(COUNTER_NAMES)
+    assert dict(one) == {**dict.fromkeys(COUNTER_NAMES, 0), "cycles": 5, "pairs": 2**40}
+    assert Counters(**one) == one and dict(one.items())["cycles"] == 5 and sum(one.values()) == 5 + 2**40
+    assert "pairs" in one and "pair" not in one and one.get("pair") is None
     with pytest.raises(KeyError, match="no counter 'cycle'"):
         one["cycle"]
     with pytest.raises(dataclasses.FrozenInstanceError):

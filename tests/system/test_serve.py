@@ -33,7 +33,7 @@ try:
         for batch in (x, x[:1], x):  # buffers of other sizes
             sums, counters = zs.conv2d(dev, batch, w, padding=(1, 1, 1, 1))
     np.save(sys.argv[2], sums)
-    print(counters.as_dict())
+    print(dict(counters))
 except ZeroskipError as error:
     sys.exit(f"refused: {error}")
 """

@@ -1,6 +1,7 @@
 """Compiled C++ in the user's cache: each library is built once, whole or not at all, whoever asks at the same time.
 
-A library's name holds a hash of everything it depends on, so it is never stale.
+A library's name holds a hash of everything it depends on, so it is never stale.  Beside it lies the checksum of its
+bytes: what a full disk, a crash or a careless copy has cut short would kill the process that loads it (SIGBUS).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -37,22 +39,48 @@ def digest(parts: Sequence[str | bytes]) -> str:
 
 
 def cached(name: str, make: Callable[[Path], Path]) -> Path:
-    """The file ``name`` of the cache; if it is not there, what ``make`` builds in the scratch folder it is given.
+    """The file ``name`` of the cache; if it is not there or damaged, what ``make`` builds in its scratch folder.
 
     Raises:
         ToolError: the cache cannot be used, or as ``make``.
     """
     folder = cache_dir()
+    target = folder / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if _whole(target):
+            return target
+        with _locked(target.with_suffix(".lock")):
+            if not _whole(target):
+                if target.is_file() and _sum(target).is_file():
+                    warnings.warn(f"{target} was damaged ({target.stat().st_size:,} bytes); built again", stacklevel=2)
+                with _building(target) as scratch:
+                    made = make(scratch)
+                    content = scratch / "sum"
+                    content.write_text(_checksum(made))
+                    target.unlink(missing_ok=True)  # never a library with another one's checksum
+                    os.replace(content, _sum(target))
+                    os.replace(made, target)
     except OSError as error:
-        raise ToolError(f"cannot use cache folder {folder}: {error.strerror}; set XDG_CACHE_HOME") from error
-    target = folder / name
-    with _locked(target.with_suffix(".lock")):
-        if not target.is_file():
-            with _building(target) as scratch:
-                os.replace(make(scratch), target)
+        reason = error.strerror or error
+        raise ToolError(f"cannot use cache folder {folder}: {reason}; make room, or set XDG_CACHE_HOME") from error
     return target
+
+
+def _sum(target: Path) -> Path:
+    return target.with_name(f"{target.name}.sha256")
+
+
+def _checksum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _whole(target: Path) -> bool:
+    """Whether a file of the cache is there, as it was built."""
+    try:
+        return _sum(target).read_text() == _checksum(target)
+    except (OSError, ValueError):
+        return False
 
 
 @contextlib.contextmanager

@@ -33,7 +33,7 @@ def measured_run(model: Model, kind: str, result: Result) -> Run:
         how = model.info.get("layers", {}).get(node.name, {})
         rows.append(
             Layer(
-                **{**vars(found), "counters": found.counters.as_dict()},
+                **{**vars(found), "counters": dict(found.counters)},
                 useful_cycles=useful_cycles(model.config, found),
                 predicted_cycles=predicted_cycles(node, model.tensors[node.inputs[0]], result.images),
                 rule=rules_text(how),

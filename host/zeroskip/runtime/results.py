@@ -76,7 +76,7 @@ class Result:
 
     def to_json(self) -> dict:
         """Configuration, number of images, cycles, and every field of every :class:`LayerResult`, as plain data."""
-        layers = [{**vars(layer), "counters": layer.counters.as_dict()} for layer in self.layers]
+        layers = [{**vars(layer), "counters": dict(layer.counters)} for layer in self.layers]
         config = {"name": self.config.name, **self.config.hardware_fields(), "hash": f"{self.config.hash:08x}"}
         return {
             "format": "zeroskip-result", "version": 1, "config": config, "images": self.images,
