@@ -171,7 +171,7 @@ def test_functions_of_the_file_itself(rng):
 
 
 def test_old_operator_sets_are_converted(rng):
-    """Opset 6: broadcasting by attributes. What cannot be converted is refused by name."""
+    """Up to opset 6: operands placed by axis, slopes per channel, scales as attributes; the rest is refused by name."""
     weights = {"w": f32(rng, 4, 3, 3, 3), "b": f32(rng, 4)}
     nodes = [node("Conv", ["x", "w"], ["c"]), node("Add", ["c", "b"], ["y"], axis=1, broadcast=1)]
     images = f32(rng, 4, 3, 9, 8)
@@ -184,7 +184,17 @@ def test_old_operator_sets_are_converted(rng):
     found = import_onnx(model(nodes, slopes, (3, 9, 8), (8, 8, 8), opset=6, batch=4)).run(images)
     want = run_onnx(model(nodes, slopes | {"s": slopes["s"].reshape(8, 1, 1)}, (3, 9, 8), opset=7), images)
     np.testing.assert_allclose(found, want, atol=1e-4)
-    with pytest.raises(ModelError, match=r"operator set 1, and cannot be converted.*with operator set 7 or later"):
+    old = [node("Upsample", ["x"], ["u"], height_scale=2.0, width_scale=3.0), node("Selu", ["u"], ["s"])]
+    old += [node("Pad", ["s"], ["y"], paddings=[0, 0, 1, 2, 0, 0, 0, 1])]
+    found = import_onnx(model(old, {}, (3, 9, 8), opset=1, batch=4)).run(images)
+    new = [node("Upsample", ["x", "z"], ["u"]), node("Selu", ["u"], ["s"]), node("Pad", ["s", "p"], ["y"])]
+    new[0] = node("Resize", ["x", "", "z"], ["u"], coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+    more = {"z": np.array([1, 1, 2, 3], np.float32), "p": np.array([0, 0, 1, 2, 0, 0, 0, 1])}
+    np.testing.assert_allclose(found, run_onnx(model(new, more, (3, 9, 8), opset=13), images), atol=1e-3)
+    with pytest.raises(ModelError, match=r"Add node 'sum': attribute axis.*operator set 7 or later"):
+        import_onnx(model([node("Mine", ["x"], ["a"]), node("Add", ["a", "b"], ["y"], name="sum", axis=1)], weights,
+                          (3, 9, 8), opset=6))  # fmt: skip
+    with pytest.raises(ModelError, match="attribute to is"):
         import_onnx(model([node("Cast", ["x"], ["y"], to="FLOAT")], {}, (3, 9, 8), (3, 9, 8), opset=1))
 
 

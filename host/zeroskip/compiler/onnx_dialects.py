@@ -5,68 +5,92 @@ from __future__ import annotations
 from ..errors import ModelError
 
 OLDEST = 7
-"""The operator set from which on the importer knows what operators mean; older files are converted to it."""
+"""The operator set from which on operators broadcast as NumPy does; older files are rewritten."""
+
+_NAMED_AXIS = ("Add", "And", "Div", "Equal", "Greater", "Less", "Mul", "Or", "Pow", "Sub")
 
 
 def dialect(proto):
-    """A model with the functions it defines put in place of their calls, in an operator set of at least 7.
+    """A model with the functions it defines put in place of their calls, and operators as in operator set 7.
 
     Raises:
-        ModelError: names that are no text, a function that calls itself, or an old operator that cannot be converted.
+        ModelError: names that are no text, a function that calls itself, or a second operand of unknown rank.
     """
-    import onnx
-
     _check_text(proto.graph)
     if proto.functions:
         try:
             from onnx import inliner
 
             proto = inliner.inline_local_functions(proto)
+            del proto.functions[:]  # one that calls itself is left, and ends the process in ONNX's shape inference
         except Exception as error:  # the inliner raises several kinds on inconsistent functions
             raise ModelError(f"the functions that the file defines cannot be put in place ({error})") from error
     version = max([o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")], default=OLDEST)
-    if 1 <= version < OLDEST:
-        try:
-            proto = onnx.version_converter.convert_version(_broadcast(proto), OLDEST)
-        except Exception as error:  # the converter raises its own kinds
-            raise ModelError(
-                f"the file is of operator set {version}, and cannot be converted to {OLDEST} ({_reason(error)}); "
-                f"export the network with operator set {OLDEST} or later"
-            ) from error
-    return proto
+    return _modern(proto, version) if 1 <= version < OLDEST else proto
 
 
-def _broadcast(proto):
-    """Second operands whose first axis the file names (``axis``, until opset 6) with 1 in the axes that follow.
+def _modern(proto, version: int):
+    """A model of an operator set before 7 with every operator's attributes and shapes as from 7 on.
 
-    The converter adds these axes in wrong places, and leaves PRelu's slopes, one per channel, without.
+    onnx.version_converter puts axes in wrong places and ends the process on damaged files.
     """
     import onnx
 
-    inferred = onnx.shape_inference.infer_shapes(proto)
+    try:
+        inferred = onnx.shape_inference.infer_shapes(proto)
+    except Exception as error:  # onnx raises several kinds
+        raise ModelError(f"a file of operator set {version} whose shapes are unknown ({error})") from error
     graph = inferred.graph
     values = [*graph.input, *graph.value_info, *graph.output]
     ranks = {v.name: len(v.type.tensor_type.shape.dim) for v in values if v.type.tensor_type.HasField("shape")}
     ranks |= {tensor.name: len(tensor.dims) for tensor in graph.initializer}
     nodes = []
-    for place, node in enumerate(graph.node):
-        axis = next((a.i for a in node.attribute if a.name == "axis"), None)
-        slopes = node.op_type == "PRelu" and ranks.get(node.input[1]) == 1
-        if slopes or (axis is not None and node.op_type in ("Add", "Sub", "Mul", "Div", "Pow")):
-            rank, second = (ranks[name] for name in node.input[:2])
-            axis = 1 if axis is None else axis + rank * (axis < 0)
-            name = f"{node.input[1]}/axes{place}"
-            axes = range(second, second + rank - axis - second)
-            nodes.append(onnx.helper.make_node("Unsqueeze", [node.input[1]], [name], axes=[*axes]) if axes else None)
-            kept = [a for a in node.attribute if a.name != "axis"]
-            del node.attribute[:]
-            node.attribute.extend(kept)
-            node.input[1] = name if axes else node.input[1]
+    for place, node in enumerate(proto.graph.node):
+        node = onnx.NodeProto.FromString(node.SerializeToString())
+        named = {a.name: a for a in node.attribute}
+        slopes = node.op_type == "PRelu" and len(node.input) > 1 and ranks.get(node.input[1]) == 1
+        if slopes or ("axis" in named and node.op_type in _NAMED_AXIS):
+            nodes += _followed_by_ones(node, ranks, named["axis"].i if "axis" in named else 1, version, place)
+            _replace(node, "axis")
+        elif node.op_type == "Upsample" and {"height_scale", "width_scale"} <= named.keys():
+            scales = [1.0, 1.0, named["height_scale"].f, named["width_scale"].f]
+            _replace(node, "height_scale", "width_scale", scales=scales)
+        elif node.op_type == "Pad" and "paddings" in named:
+            _replace(node, "paddings", pads=list(named["paddings"].ints))
+        elif node.op_type == "Selu" and version < 6:
+            _replace(node, **{"alpha": 1.6732, "gamma": 1.0507, **{name: a.f for name, a in named.items()}})
         nodes.append(node)
-    nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes if node is not None]
-    del graph.node[:]
-    graph.node.extend(nodes)
-    return inferred
+    found = onnx.ModelProto.FromString(proto.SerializeToString())
+    del found.graph.node[:]
+    found.graph.node.extend(nodes)
+    return found
+
+
+def _followed_by_ones(node, ranks: dict[str, int], axis: int, version: int, place: int) -> list:
+    """What gives the second operand, which starts at an axis of the first, the axes that follow; changes the node."""
+    import onnx
+
+    if len(node.input) < 2 or any(name not in ranks for name in node.input[:2]):
+        raise ModelError(
+            f"{node.op_type} node {node.name!r}: attribute axis, as before operator set {OLDEST}, with an operand of "
+            f"unknown rank; export the network with operator set {OLDEST} or later (this one is of {version})"
+        )
+    first, second = (ranks[name] for name in node.input[:2])
+    axes = list(range(second, first - axis - first * (axis < 0)))
+    if not axes or first > 64:
+        return []
+    name = f"{node.input[1]}/axes{place}"
+    before, node.input[1] = node.input[1], name
+    return [onnx.helper.make_node("Unsqueeze", [before], [name], axes=axes)]
+
+
+def _replace(node, *names: str, **attributes) -> None:
+    """Take attributes from a node and give it others."""
+    import onnx
+
+    kept = [a for a in node.attribute if a.name not in (*names, *attributes)]
+    del node.attribute[:]
+    node.attribute.extend([*kept, *(onnx.helper.make_attribute(name, value) for name, value in attributes.items())])
 
 
 def type_name(kind: int) -> str:
@@ -78,11 +102,6 @@ def type_name(kind: int) -> str:
     except ValueError:
         return f"unknown ({kind})"
     return {"float": "float32", "double": "float64"}.get(name, name)
-
-
-def _reason(error: Exception) -> str:
-    """The last words of the converter's first line; before them it names its own source files."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rsplit(": ", 1)[-1][:200]
 
 
 def _check_text(graph) -> None:

@@ -19,7 +19,7 @@ from . import hostops
 from .hostops import RANGE
 from .input_range import warn_of_range
 from .node_check import MAX_ELEMENTS, check
-from .nodes import ENDS, OUTPUT_TYPES, Node, Output, Tensor, compute, finish
+from .nodes import ENDS, OUTPUT_TYPES, Node, Output, Tensor, compute, end_shape, finish
 from .results import Progress, Recorder, Result
 
 CHUNK_BYTES = 128 * 2**20
@@ -78,14 +78,7 @@ class Model:
     @property
     def output_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name of every output -> its shape without the batch."""
-        shapes = {}
-        for output in self.outputs:
-            shape, end = self.tensors[output.tensor].shape, self._ends.get(output.tensor)
-            if end is not None and end.op == "argmax":
-                axis, one = end.attrs["axis"], (1,) if end.attrs["keepdims"] else ()
-                shape = (*shape[:axis], *one, *shape[axis + 1 :])
-            shapes[output.name] = shape
-        return shapes
+        return {o.name: end_shape(self._ends.get(o.tensor), self.tensors[o.tensor].shape) for o in self.outputs}
 
     @cached_property
     def _ends(self) -> dict[str, Node]:

@@ -199,6 +199,14 @@ ENDS = {
 function (attributes, real numbers)."""
 
 
+def end_shape(end: Node | None, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape without the batch of what a caller gets of a tensor of ``shape`` that a node of :data:`ENDS` leaves."""
+    if end is None or end.op != "argmax":
+        return shape
+    axis = end.attrs["axis"]
+    return (*shape[:axis], *((1,) if end.attrs["keepdims"] else ()), *shape[axis + 1 :])
+
+
 def finish(output: Output, end: Node | None, q: np.ndarray, quant: Quant) -> np.ndarray:
     """What a caller gets of an output's integers; ``end`` is the node of :data:`ENDS` that it comes from."""
     if end is None and output.dtype == quant.dtype:

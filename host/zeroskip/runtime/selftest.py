@@ -184,6 +184,9 @@ def _network(device: _Watched, model, seed: int) -> str:
     rng = np.random.default_rng(seed)
     try:
         images = rng.random((2, *model.input_shape), dtype=np.float32)
+        if model.input_type != "float32":
+            limits = np.iinfo(model.input_type)
+            images = rng.integers(limits.min, limits.max, images.shape, model.input_type, endpoint=True)
         outputs = model.run(device, images).outputs
     except InputError as error:
         raise DeviceError(f"the network does not run: {error}") from error
