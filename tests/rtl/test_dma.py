@@ -33,6 +33,10 @@ class Bench:
     def read(self, offset):
         return self.device.read_port(DMA_PORT, offset)
 
+    def read_now(self, offset):
+        """As :meth:`read`, without the cycles that reading the status of a busy channel runs."""
+        return self.device.read_port(DMA_PORT, offset, run=False)
+
     def write(self, offset, value):
         self.device.write_port(DMA_PORT, offset, value)
 
@@ -278,6 +282,36 @@ def test_stopped_in_flight(bench, cycles, how):
             assert bench.wait(channel) == HALTED
     bench.reset()
     check(bench, MemoryModel(stall=100), 61, 8193, 200)
+
+
+@pytest.mark.parametrize("cycles", [0, 20, 60, 61, 62, 63, 64, 65, 66, 67, 100])
+def test_reset_while_only_s2mm_is_busy(bench, cycles):
+    """All words have been read, and S2MM still owes memory data or waits for its answers."""
+    bench.device.configure(MemoryModel(read_latency=1, write_latency=90, rate=1024, stall=150, seed=cycles + 1))
+    bench.start(64, 8192, 40)
+    while not bench.read(MM2S + DMASR) & IDLE:
+        pass
+    bench.device.step(cycles)
+    assert not bench.read_now(S2MM + DMASR) & IDLE, "S2MM must be busy for this test"
+    bench.reset()
+    check(bench, MemoryModel(stall=100), 61, 8193, 200)
+
+
+@pytest.mark.parametrize("stall", [0, 100, 200])
+@pytest.mark.parametrize("beats", [1, 15, 16, 17, 500])
+def test_memory_that_takes_data_before_its_address(bench, beats, stall):
+    words = np.random.default_rng(beats).integers(0, 2**64, beats, dtype=np.uint64)
+    bench.device.configure(MemoryModel(stall=stall, stream_stall=stall, seed=beats))
+    bench.device.data_before_address(True)
+    bench.words[64 : 64 + beats], bench.words[9000 : 9001 + beats] = words, 0
+    bench.start(64, 9000, beats)
+    assert bench.wait(S2MM) == IDLE | IOC_IRQ
+    assert np.array_equal(bench.words[9000 : 9000 + beats], words) and not bench.words[9000 + beats]
+    bench.start(64, 9000, 500)  # and a reset on the way
+    bench.device.step(beats)
+    bench.reset()
+    bench.device.data_before_address(False)
+    check(bench, MemoryModel(stall=stall), 61, 8193, 200)
 
 
 def test_missing_tlast_keeps_channel_busy(bench):

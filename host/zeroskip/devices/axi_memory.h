@@ -43,6 +43,9 @@ struct Memory {
     uint64_t base, size;
     uint32_t read_latency = 1, write_latency = 1;
     uint32_t rate = 1024, stall = 0; // words per 1024 cycles; stalls of 256
+    // AXI lets a slave take a burst's data before its address (true), or its address first (false), and either wait for the
+    // other's valid.  With `early` it takes up to a burst of data before each address, and an address only after all its data.
+    bool early = false;
     std::string fault;               // the first rule of the bus that was broken
 
     Memory(uint8_t* buffer, uint64_t base, uint64_t size) : buffer(buffer), base(base), size(size) {}
@@ -79,8 +82,9 @@ struct Memory {
             top.m_axi_rresp = burst.response;
             top.m_axi_rlast = burst.beats == 1;
         }
-        top.m_axi_awready = writes.size < kQueue && (random_write >> 8 & 255) >= stall;
-        top.m_axi_wready = writes.size && slot && go_write;
+        const bool go_address = (random_write >> 8 & 255) >= stall;
+        top.m_axi_awready = early ? early_last && go_address : writes.size < kQueue && go_address;
+        top.m_axi_wready = (early ? !early_last : bool(writes.size)) && slot && go_write;
         top.m_axi_bvalid = responses.size && responses.front().ready <= now;
         if (responses.size) top.m_axi_bresp = responses.front().response;
 
@@ -98,6 +102,10 @@ struct Memory {
             reads.push({address, now + read_latency, uint32_t(top.m_axi_arlen) + 1, response_at(address)});
         }
         if (top.m_axi_bvalid && top.m_axi_bready) responses.pop();
+        if (early) {
+            cycle_early(top);
+            return;
+        }
         if (top.m_axi_wvalid && top.m_axi_wready) {
             Burst& burst = writes.front();
             if (!burst.response) {
@@ -125,12 +133,33 @@ private:
     uint64_t now = 0;
     uint32_t credit = 0, random_read = 1, random_write = 1, seed_read = 1, seed_write = 1;
     Queue reads, writes, responses;
+    uint64_t early_words[kQueue];
+    uint32_t early_count = 0;
+    bool early_last = false; // the data of a burst has come, its address not yet
     bool read_held = false;
 
     // What the design offered in the last cycle without being taken; it must not change.
     bool ar_waits = false, aw_waits = false, w_waits = false;
     uint32_t ar_was = 0, aw_was = 0;
     uint64_t w_was = 0;
+
+    template <class Design> void cycle_early(Design& top) {
+        if (top.m_axi_wvalid && top.m_axi_wready) {
+            if (top.m_axi_wstrb != 0xFF) broken("partial word", 0);
+            if (early_count == kQueue) broken("more than 16 words without wlast", 0);
+            else early_words[early_count++] = top.m_axi_wdata;
+            early_last = top.m_axi_wlast;
+        } else if (top.m_axi_awvalid && top.m_axi_awready) {
+            const uint64_t address = top.m_axi_awaddr;
+            const uint32_t beats = uint32_t(top.m_axi_awlen) + 1;
+            check_burst(address, beats, top.m_axi_awburst, top.m_axi_awsize);
+            if (beats != early_count) broken("a burst of another length than its data", address);
+            else if (!response_at(address)) memcpy(buffer + (address - base), early_words, 8 * beats);
+            if (responses.size == kQueue) broken("more bursts than memory can answer", address);
+            else responses.push({0, now + write_latency, 0, response_at(address)});
+            early_count = 0, early_last = false;
+        }
+    }
 
     uint32_t response_at(uint64_t address) const {
         if (address - base < size) return 0;

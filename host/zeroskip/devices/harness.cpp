@@ -194,6 +194,9 @@ ZS_API void zs_configure(void* handle, uint32_t read_latency, uint32_t write_lat
     s.top->stream_stall = stream_stall;
 }
 
+// early: memory takes the data of a write before its address.  Only while no write is under way.
+ZS_API void zs_write_order(void* handle, int early) { static_cast<Simulation*>(handle)->memory.early = early; }
+
 // port: 0 engine, 1 DMA.  Returns 1 when the access was answered.
 ZS_API int zs_write(void* handle, int port, uint32_t address, uint32_t data) {
     auto& s = *static_cast<Simulation*>(handle);

@@ -31,6 +31,7 @@ _PROTOTYPES = {
     "zs_open": (_handle, [ctypes.c_void_p, _u64, _u64, ctypes.c_char_p, _u32]),
     "zs_close": (None, [_handle]),
     "zs_configure": (None, [_handle, _u32, _u32, _u32, _u32, _u32, ctypes.POINTER(_u32)]),
+    "zs_write_order": (None, [_handle, ctypes.c_int]),
     "zs_write": (ctypes.c_int, [_handle, ctypes.c_int, _u32, _u32]),
     "zs_read": (ctypes.c_int, [_handle, ctypes.c_int, _u32, ctypes.POINTER(_u32)]),
     "zs_run": (_u64, [_handle, ctypes.c_int, _u64]),
@@ -132,9 +133,9 @@ class VerilatedDevice(SimulatedDevice):
         """Port and address for the harness: the board design has one port, with the processor's addresses."""
         return (ENGINE_PORT, (ENGINE_BASE, DMA_BASE)[port] + offset) if self._board else (port, offset)
 
-    def read_port(self, port: int, offset: int) -> int:
+    def read_port(self, port: int, offset: int, run: bool = True) -> int:
         handle = self._open()
-        if port == DMA_PORT and offset in _STATUS:
+        if run and port == DMA_PORT and offset in _STATUS:
             self._library.zs_run(handle, _STATUS[offset], POLL_CYCLES)
         value = ctypes.c_uint32()
         self._check(self._library.zs_read(handle, *self._place(port, offset), ctypes.byref(value)), port, offset)
@@ -157,6 +158,10 @@ class VerilatedDevice(SimulatedDevice):
     def step(self, cycles: int) -> None:
         """Let the clock run."""
         self._library.zs_step(self._open(), cycles)
+
+    def data_before_address(self, early: bool) -> None:
+        """Whether memory takes the data of a write before its address, which AXI allows it to; the models do not."""
+        self._library.zs_write_order(self._open(), int(early))
 
     def log(self, beats_in: int, beats_out: int) -> None:
         """From the next run on, note the cycle of the first so many words into and out of the engine."""
