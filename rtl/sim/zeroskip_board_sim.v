@@ -34,7 +34,7 @@ module zeroskip_board_sim #(
     output wire        tap_out,
     output wire        mm2s_active,
     output wire        s2mm_active,
-    output wire        introut,
+    output wire [1:0]  introut,        // of MM2S, of S2MM
 
     input  wire [31:0] engine_awaddr,
     input  wire        engine_awvalid,
@@ -154,7 +154,7 @@ module zeroskip_board_sim #(
     assign tap_out     = board.out_tvalid && board.out_tready;
     assign mm2s_active = board.mm2s_active;
     assign s2mm_active = board.s2mm_active;
-    assign introut     = board.ps7.IRQF2P[0] || board.ps7.IRQF2P[1];
+    assign introut     = board.ps7.IRQF2P[1:0];
 
     assign dma_awready = 1'b0;
     assign dma_wready  = 1'b0;

@@ -37,7 +37,7 @@ module zeroskip_sim #(
     output wire        tap_out,
     output wire        mm2s_active,
     output wire        s2mm_active,
-    output wire        introut,
+    output wire [1:0]  introut,        // of MM2S, of S2MM
 
     input  wire        glue,
     output wire [63:0] packets_tdata,
@@ -123,7 +123,7 @@ wire        core_in_ready, core_out_valid, core_out_last;
 wire [SUMS*32-1:0] core_out_data;
 wire        mm2s_introut, s2mm_introut;
 
-assign introut = mm2s_introut || s2mm_introut;
+assign introut = {s2mm_introut, mm2s_introut};
 assign tap_in = in_valid && in_ready;
 assign tap_out = out_valid && out_ready;
 

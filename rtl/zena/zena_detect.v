@@ -127,6 +127,7 @@ module zena_detect #(
             product   <= 1'b0;
             empty     <= 1'b0;
             // A reset ends the pixel it interrupts: the accumulator, which has no reset, begins anew, also after power-up.
+            // What zena_psums then stores belongs to no job; a job's first pass does not read what was there.
             pixel_end <= 1'b1;
             job_end   <= 1'b0;
         end

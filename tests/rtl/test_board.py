@@ -76,6 +76,24 @@ def test_wrong_configuration_and_memory_errors_are_seen_through_the_bridges():
             device.overlay.device.read_registers(0x4300_0000, 4)
 
 
+def test_interrupts_of_both_channels():
+    """Each channel raises its own line of the processor, and lowers it when the driver says so."""
+    with open_device("sim", TINY, top="board") as device:
+        words, beats = random_stream(TINY, 1)
+        mmio = device.overlay.axi_dma_0.mmio
+        for line, channel in ((1, 0x00), (2, 0x30)):
+            mmio.write(channel + 4, 0x1000)  # of a run before
+            mmio.write(channel, 0x1001)
+            assert device._device.introut == 0
+            device.execute(words, beats)
+            assert device._device.introut == line
+            mmio.write(channel + 4, 0x1000)
+            assert device._device.introut == 0
+            mmio.write(channel, 1)
+        device.execute(words, beats)
+        assert device._device.introut == 0
+
+
 def test_options():
     with pytest.raises(InputError, match="top 'roof'; accepted: core, board"):
         open_device("sim", top="roof")

@@ -205,7 +205,7 @@ def test_interrupt(bench):
     assert not bench.device.introut
     bench.start(64, 8192, 100)
     bench.wait(S2MM)
-    assert bench.device.introut
+    assert bench.device.introut == 2
     bench.write(S2MM + DMASR, IOC_IRQ)
     assert not bench.device.introut
     assert bench.read(S2MM + DMASR) == IDLE

@@ -11,7 +11,7 @@ import pytest
 from random_zena_stream import random_stream
 from test_engine import MEMORIES
 from variants import ZENA_VARIANTS
-from zeroskip.devices import open_device
+from zeroskip.devices import MemoryModel, open_device
 from zeroskip.errors import DeviceError, InputError
 from zeroskip.hardware import packets
 from zeroskip.models import zena
@@ -209,6 +209,23 @@ def test_stealing_refuses_what_sub_wgs_could_disturb():
     words = stream(job(config, **first), job(config, psum=8, undrained=0, **first), job(config, undrained=2, **last))
     with pytest.raises(InputError, match="smaller `undrained` than 2"):
         zena.execute(config, words)
+
+
+@pytest.mark.parametrize("memory", [MemoryModel(), MemoryModel(read_latency=1, rate=1024, stream_stall=230, seed=3)])
+def test_more_final_jobs_than_the_drain_can_note(memory):
+    """120 jobs of one pixel with a single product: the drain, five cycles a sum, falls behind, its queue fills up."""
+    config, jobs = ZENA_VARIANTS["zena_tiny"], 120
+    chunks = [(0, [])] * 4 + [(1, [1])]
+    parts = [
+        job(config, kernels=chunks, first=1, final=1, last=index == jobs - 1, sub_wg=index % 2, psum=index // 2)
+        for index in range(jobs)
+    ]
+    words = stream(columns([(1, [3])] * 6), *parts)
+    expected, modelled = simulate(config, words, memory)
+    with open_device("sim", config, memory=memory, timeout=1) as device:
+        received, counters = device.execute(words, jobs * config.sub_filters)
+    np.testing.assert_array_equal(received, expected)
+    assert set(received.tolist()) == {3} and counters == modelled
 
 
 @pytest.mark.parametrize(("change", "error"), [({"chunks": 4}, 6), ({"sub_wg": 5}, 7), ({"wgs": 2}, 2)])

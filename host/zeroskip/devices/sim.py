@@ -151,9 +151,9 @@ class VerilatedDevice(SimulatedDevice):
         return self._library.zs_now(self._open())
 
     @property
-    def introut(self) -> bool:
-        """The DMA's interrupt line (either channel)."""
-        return bool(self._library.zs_introut(self._open()))
+    def introut(self) -> int:
+        """The DMA\'s interrupt lines: bit 0 MM2S, bit 1 S2MM."""
+        return self._library.zs_introut(self._open())
 
     def step(self, cycles: int) -> None:
         """Let the clock run."""
