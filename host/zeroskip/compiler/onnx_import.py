@@ -17,7 +17,16 @@ import numpy as np
 from ..errors import ModelError
 from ..runtime.hostops import Quant
 from ..runtime.nodes import OUTPUT_TYPES, Output
-from . import onnx_elementwise, onnx_layers, onnx_normalise, onnx_quantised, onnx_shapes, onnx_transposed  # noqa: F401 (they register operators)
+from . import (  # noqa: F401 (they register operators)
+    onnx_arithmetic,
+    onnx_elementwise,
+    onnx_layers,
+    onnx_normalise,
+    onnx_quantised,
+    onnx_resize,
+    onnx_shapes,
+    onnx_transposed,
+)
 from .fold import fold
 from .graph import Graph, Node
 from .onnx_constants import FOLDABLE, MAX_ELEMENTS, Integers, attributes, evaluate, read_tensor
