@@ -86,6 +86,18 @@ def test_outputs_cut_the_network(rng):
         import_onnx(proto, None, [])
 
 
+def test_a_budget_counts_all_outputs(rng):
+    proto, images = of_several(rng), f32(rng, 8, 3, 8, 8)
+    options = {"outputs": ["logits", "b"]}
+    plain = zeroskip.compile(proto, "tiny", images, **options)
+    cheap = zeroskip.compile(proto, "tiny", images, budget=6, **options)
+    cycles = [sum(layer["predicted_cycles"] for layer in m.info["layers"].values()) for m in (plain, cheap)]
+    assert cycles[1] < cycles[0] and 0 <= cheap.info["budget_used"] <= 6
+    assert compare(proto, cheap, images).sqnr_db > 15
+    with pytest.raises(InputError, match="accepted: decibels"):
+        zeroskip.compile(proto, "tiny", images, budget="1%", **options)
+
+
 def test_several_outputs_are_compared(rng):
     proto, images = of_several(rng), f32(rng, 6, 3, 8, 8)
     compiled = zeroskip.compile(proto, "tiny", images, outputs=["logits", "b"], **PLAIN)

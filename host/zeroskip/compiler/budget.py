@@ -30,7 +30,7 @@ from .deviation import Trials
 from .graph import Graph, Node, execute
 from .integer_layers import integer_layers, map_shape
 from .options import Budget
-from .quality import Quality, affordable, network_output, sqnr
+from .quality import Quality, affordable, measured_tensors, sqnr
 from .quantise import PLAIN, Rule
 
 RULES = (
@@ -146,7 +146,7 @@ def sensitivities(graph: Graph, images: np.ndarray, layers: dict[str, Trials]) -
     """
     values: dict[str, np.ndarray] = {}
     graph.run(images, lambda name, found: values.__setitem__(name, found))
-    output, wide = network_output(graph), _wide(graph)
+    outputs, wide = measured_tensors(graph), _wide(graph)
     found: dict[str, tuple[float, float, float]] = {}
     for index, node in enumerate(graph.nodes):
         if node.output not in layers:
@@ -160,7 +160,8 @@ def sensitivities(graph: Graph, images: np.ndarray, layers: dict[str, Trials]) -
             if any(name in changed for name in later.inputs):
                 changed[later.output] = execute(later, [changed.get(name, values[name]) for name in later.inputs])
         noise = max(float(trial.noise[probe].sum()), 1e-12)
-        found[node.output] = noise, *(_noise(values, changed, place) for place in (wide, output))
+        arrived = float(np.mean([_noise(values, changed, output) for output in outputs]))
+        found[node.output] = noise, _noise(values, changed, wide), arrived
     # A few numbers at the very end say little about one layer: listen where there are many, and let all layers
     # together tell how much of that arrives at the end.
     heard = [(there, arrived) for _, there, arrived in found.values() if there > 0]

@@ -135,8 +135,11 @@ def compile(
             quality = Quality(graph, config, images[:: affordable(graph, len(images))])
         if prune:
             prune_graph(graph, prune, images)
-    if budget is not None and len(graph.outputs) > 1:
-        raise InputError(f"budget {budget} of {len(graph.outputs)} outputs; accepted: one (outputs=...)")
+    if budget is not None and budget.points is not None and len(graph.outputs) > 1:
+        raise InputError(
+            f"budget {budget} of accuracy with {len(graph.outputs)} outputs; accepted: decibels, which count all of "
+            f"them, or one output (outputs=...)"
+        )
     layer_rules = _rules_of(graph, rules, per, percentile, clip, budget)
     if budget is not None and not layer_rules:
         raise InputError(f"budget {budget}: no layer has scales to choose, the file has quantised them; leave it out")

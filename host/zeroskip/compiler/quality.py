@@ -99,12 +99,6 @@ def measured_tensors(graph: Graph) -> list[str]:
     ]
 
 
-def network_output(graph: Graph) -> str:
-    """The tensor errors are measured at, of a network with one output."""
-    (name,) = measured_tensors(graph)
-    return name
-
-
 def sqnr(exact: np.ndarray, found: np.ndarray) -> float:
     """Signal-to-noise ratio in dB: 10 log10 of the power of ``exact`` over that of the difference."""
     noise = float(np.square(found.astype(np.float64) - exact).sum())
