@@ -17,6 +17,7 @@ from ..runtime.nodes import ENDS
 from .functions import joined
 from .graph import PICKING, Graph, Node, slices
 from .layout import sink_transposes
+from .wide_weights import narrowed
 
 CLIPPED = ("conv", "affine", "add", "mul", "average_pool")
 """Operators that a following clip can be fused into: those that rescale their result anyway."""
@@ -40,6 +41,7 @@ def fold(graph: Graph) -> Graph:
     for op, rule in (
         ("reshape", folder.useless_reshape),
         (tuple(_COMBINED), folder.combined_to_table),
+        ("clip", folder.clip_before_rounding),
         ("affine", folder.affine_into_producer),
         ("affine", folder.affine_into_conv),
         ("table", folder.into_table),
@@ -59,6 +61,7 @@ def fold(graph: Graph) -> Graph:
                 rule(node)
         graph.nodes = [node for node in graph.nodes if node not in folder.removed]
     _drop_unread(graph)
+    narrowed(graph)
     read = {name for node in graph.nodes for name in node.inputs}
     for node in graph.nodes:
         last = node.output in folder.ends and node.output not in read and node.output not in graph.quants
@@ -160,7 +163,7 @@ class _Folder:
         while producer is not None and producer.op in ("reshape", "transpose", "slice"):
             moves.append(producer)
             producer = self.producer_for(producer)
-        if producer is None or producer.op not in ("conv", "affine") or producer.given:
+        if producer is None or producer.op not in ("conv", "affine") or "clip" in producer.attrs:
             return
         scale, offset = node.weight, node.bias
         if moves and scale.size + offset.size > 2:
@@ -171,6 +174,7 @@ class _Folder:
         if producer.op == "conv":
             scale = np.broadcast_to(scale, producer.bias.shape)
             producer.weight = producer.weight * scale.reshape(-1, 1, 1, 1)
+            producer.given = producer.given and producer.given.scaled(scale, offset)
         else:
             producer.weight = producer.weight * scale
         producer.bias = producer.bias * scale + offset
@@ -290,6 +294,22 @@ class _Folder:
         self.drop(node)
 
     # -- clips and rounding --------------------------------------------------------------------------
+    def clip_before_rounding(self, node: Node) -> None:
+        """A clip of integers comes before their rounding: its bounds are among them, and what is before can clip.
+
+        Not at the network's input, which is rounded first, whatever follows.
+        """
+        rounding, quants = self.producers.get(node.inputs[0]), self.graph.quants
+        if rounding is None or rounding.op != "quantise" or self.only_reader(rounding.output) is not node:
+            return
+        quant = quants.get(node.output)
+        if quant is None or rounding.inputs[0] not in self.producers or quants[rounding.output] != quant:
+            return
+        low, high = node.attrs["low"], node.attrs["high"]
+        del quants[rounding.output]
+        rounding.op, rounding.attrs, node.op, node.attrs = "clip", {"low": low, "high": high}, "quantise", {}
+        rounding.name, rounding.label, node.name, node.label = node.name, node.label, rounding.name, rounding.label
+
     def clip_into_producer(self, node: Node) -> None:
         """The producer may lie before pools and reshapes, which commute with a clip."""
         producer = self.producer_for(node)
@@ -305,7 +325,7 @@ class _Folder:
     def rounding_of_input(self, node: Node) -> None:
         """The network's input, if all that read it round it alike, is quantised that way to begin with."""
         graph, quant, readers = self.graph, self.graph.quants[node.output], list(self.readers[self.graph.input])
-        if node not in readers or graph.input in self.ends:
+        if node not in readers or graph.input in self.ends or graph.quants.get(graph.input, quant) != quant:
             return
         if all(r.op == "quantise" and graph.quants[r.output] == quant and r.output not in self.ends for r in readers):
             graph.quants[graph.input] = quant

@@ -58,7 +58,7 @@ class Given:
     """Integers of a convolution that was quantised before it was exported.
 
     Args:
-        weights: int8, the shape of the node's weight, zero point subtracted.
+        weights: integers in the shape of the node's weight, zero point subtracted; in int8 once the graph is folded.
         scales: float64 (K,), of the weights.
         bias: int64 (K,), or None when the file has a float bias.
         bias_scales: float64 (K,), of the bias.
@@ -68,6 +68,16 @@ class Given:
     scales: np.ndarray
     bias: np.ndarray | None = None
     bias_scales: np.ndarray | None = None
+
+    def scaled(self, factor: np.ndarray, offset: np.ndarray) -> Given:
+        """With ``factor`` times the result of each filter, plus ``offset``: only scales and signs change."""
+        factor = np.broadcast_to(factor, self.scales.shape)
+        sign = np.sign(factor).astype(np.int16)
+        weights = self.weights * sign.reshape(-1, *[1] * (self.weights.ndim - 1))
+        scales = self.scales * np.where(factor == 0, 1, np.abs(factor))
+        if self.bias is None or offset.any():
+            return Given(weights, scales)
+        return Given(weights, scales, self.bias * sign, self.bias_scales * np.abs(factor))
 
 
 @dataclass(eq=False)

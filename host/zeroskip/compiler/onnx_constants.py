@@ -1,9 +1,13 @@
-"""Constants of an ONNX file: reading tensors, and evaluating nodes that have only constant inputs."""
+"""Constants of an ONNX file: reading tensors, and evaluating nodes that have only constant inputs.
+
+Whatever operators make them, constants are computed by ONNX's own reference evaluator, in the file's types.  Where
+DequantizeLinear made them, the file's integers and scales are followed beside them.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,30 +23,76 @@ MAX_ELEMENTS = 2**28
 MAX_COMPUTED = 2**26
 """Elements of a constant that is larger than what it is computed from; larger ones have to be initializers."""
 
-_BROADCAST = frozenset(("Add", "Div", "Equal", "Greater", "Less", "Mul", "Pow", "Sub", "Where"))
-_SAME_SIZE = frozenset(
-    ("Cast", "Ceil", "Constant", "Exp", "Flatten", "Floor", "Identity", "Neg", "QuantizeLinear", "Reciprocal")
-    + ("ReduceProd", "Reshape", "Shape", "Size", "Slice", "Split", "Sqrt", "Squeeze", "Transpose", "Unsqueeze")
+_PICKING = frozenset(
+    (
+        "DepthToSpace",
+        "Expand",
+        "Flatten",
+        "Gather",
+        "GatherElements",
+        "GatherND",
+        "Identity",
+        "Reshape",
+        "Slice",
+        "Split",
+    )
+    + ("SpaceToDepth", "Squeeze", "Tile", "Transpose", "Unsqueeze", "Concat", "Cast", "CastLike")
 )
-FOLDABLE = _BROADCAST | _SAME_SIZE | {"Concat", "ConstantOfShape", "Expand", "Gather", "Range", "Tile"}
-"""Operators evaluated at import when all their inputs are constants; their results' sizes are known beforehand."""
+"""Operators whose results are elements of their inputs: of integers, too, and of their scales."""
 
-_MOVING = ("Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
+_NOT_EVALUATED = frozenset(
+    ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
+    + ("If", "Loop", "Scan", "DequantizeLinear")
+)
+"""Operators that are not computed from constants here: random ones, those with graphs of their own, and
+DequantizeLinear, which ``onnx_quantised.py`` reads."""
+
+
+def foldable(op: str) -> bool:
+    """Whether nodes of an ONNX operator are evaluated at import when all their inputs are constants."""
+    import onnx
+
+    return onnx.defs.has(op) and op not in _NOT_EVALUATED
 
 
 @dataclass(frozen=True, eq=False)
 class Integers:
-    """A constant that DequantizeLinear made: real = scale * values.
+    """A constant that is integers times scales: real = scale * values.
 
     Args:
-        values: int64, zero point subtracted.
-        scale: float64 (1,), or (n,) along ``axis``.
-        axis: counts all axes.
+        values: int16, or int64 where they are larger; zero point subtracted.
+        scale: float64, above 0 but where values are 0; of as many axes as values, each of the same size or 1.
     """
 
     values: np.ndarray
     scale: np.ndarray
-    axis: int
+
+    @classmethod
+    def of(cls, values: np.ndarray, scale: np.ndarray) -> Integers:
+        """In the smallest form: axes along which the scale is the same have size 1."""
+        small = not values.size or (values.min() >= -(2**15) and values.max() < 2**15)
+        scale = scale.astype(np.float64)
+        for axis in range(scale.ndim):
+            first = scale.take([0], axis) if scale.shape[axis] else scale
+            scale = first if (scale == first).all() else scale
+        return cls(values.astype(np.int16 if small else np.int64), scale)
+
+    def per_index(self, axis: int) -> np.ndarray | None:
+        """The scale of every index of an axis, (n,), 1 where all values are 0; None: there are several for one."""
+        rows = [np.moveaxis(np.broadcast_to(a, self.values.shape), axis, 0) for a in (self.values, self.scale)]
+        if self.scale.size == 1:
+            return np.full(len(rows[0]), self.scale.reshape(-1)[0] or 1.0)
+        values, scale = (row.reshape(len(rows[0]), -1) for row in rows)
+        scale = np.where(values == 0, 0, scale)
+        largest = scale.max(axis=1, initial=0)
+        alike = (values == 0) | (scale == largest[:, None])
+        return np.where(largest > 0, largest, 1.0) if alike.all() else None
+
+
+def whole_numbers(values: np.ndarray) -> np.ndarray:
+    """Integers of 2 or 4 bits as int8 or uint8, which NumPy itself knows; other arrays as they are."""
+    name = values.dtype.name
+    return values.astype(name.rstrip("24") + "8") if name in ("int2", "int4", "uint2", "uint4") else values
 
 
 def read_tensor(tensor, what: str) -> np.ndarray:
@@ -76,6 +126,8 @@ def attributes(source: Source) -> dict:
 def evaluate(source: Source) -> dict[str, np.ndarray] | None:
     """Results of a node whose inputs are all constants, or of the Shape of an activation; else None.
 
+    Integers times scales stay so through operators that pick elements, and products with constants (masks, scales).
+
     Raises:
         ModelError: the operands do not fit each other, or the result would be huge.
     """
@@ -85,50 +137,117 @@ def evaluate(source: Source) -> dict[str, np.ndarray] | None:
         full = (importer.batch, *importer.shapes[importer.names[inputs[0]]])
         end = source.integer("end", len(full))
         return {node.output[0]: np.array(full[source.integer("start", 0) : end], np.int64)}
-    if node.op_type not in FOLDABLE or not all(name in importer.constants for name in inputs):
+    if not all(name in importer.constants for name in inputs) or not foldable(node.op_type) or "" in node.input[:1]:
         return None
     if node.op_type == "Constant" and "value" in source.attributes:
         return {node.output[0]: read_tensor(source.attributes["value"], f"Constant node {source.name!r}")}
-    values = [importer.constants[name] for name in inputs]
+    values = {name: importer.constants[name] for name in inputs}
     _check_size(source, values)
-    found = _run(source, dict(zip(inputs, values, strict=True)))
-    moved = importer.integers.get(inputs[0]) if inputs and node.op_type in _MOVING else None
-    if moved is not None and (moved.scale.size == 1 or node.op_type in ("Identity", "Transpose")):
-        integers = _run(source, dict(zip(inputs, (moved.values, *values[1:]), strict=True)))[node.output[0]]
-        axis = moved.axis
-        if node.op_type == "Transpose":
-            axis = source.ints("perm", tuple(range(integers.ndim))[::-1]).index(axis)
-        importer.integers[node.output[0]] = replace(moved, values=integers, axis=axis)
+    found = run_node(source, values)
+    tracked = [name for name in inputs if name in importer.integers]
+    if tracked:
+        integers = _tracked(source, inputs, values, found)
+        importer.integers.update(integers)
+        if not integers:
+            importer.changed |= dict.fromkeys(found, f"{source.label} node {source.name!r}")
+    for name in importer.changed.keys() & set(inputs):
+        importer.changed |= dict.fromkeys(found, importer.changed[name])
     return found
 
 
-def _check_size(source: Source, values: list[np.ndarray]) -> None:
+def _tracked(source: Source, inputs, values, found) -> dict[str, Integers]:
+    """The integers behind results whose inputs have some; none where the operator changes them."""
+    op, known = source.op, source.importer.integers
+    if op in ("Mul", "Div") and len(inputs) == 2 and inputs[0] != inputs[1]:
+        first = 0 if op == "Div" else next(i for i in (0, 1) if inputs[i] in known)
+        other = inputs[1 - first]
+        if inputs[first] not in known or other in known or values[other].dtype.kind != "f":
+            return {}
+        with np.errstate(all="ignore"):
+            factor = values[other].astype(np.float64) ** (-1 if op == "Div" else 1)
+        if not np.isfinite(factor).all():
+            return {}
+        return {source.node.output[0]: _scaled(known[inputs[first]], factor)}
+    if op == "Neg":
+        return {source.node.output[0]: _scaled(known[inputs[0]], np.full(1, -1.0))}
+    if op == "Pad" and source.text("mode", "constant") == "constant":
+        padded = source.importer.constants.get(source.node.input[2]) if len(source.node.input) > 2 else None
+        if inputs[0] not in known or (padded is not None and np.any(padded)):
+            return {}
+        picked = inputs[:1]
+    elif op in _PICKING:
+        picked = inputs if op == "Concat" else inputs[:1]
+    else:
+        return {}
+    if not all(name in known for name in picked) or any(value.dtype.kind not in "fV" for value in found.values()):
+        return {}
+    if op in ("Cast", "CastLike"):
+        return dict.fromkeys(found, known[inputs[0]])
+
+    def run(what):
+        return run_node(source, values | {name: what(known[name]) for name in picked})
+
+    integers = run(lambda k: k.values.astype(np.float64))
+    scales = run(lambda k: np.broadcast_to(k.scale, k.values.shape).astype(np.float64))
+    return {name: Integers.of(integers[name].astype(np.int64), scales[name]) for name in found}
+
+
+def _scaled(integers: Integers, factor: np.ndarray) -> Integers:
+    """Their product with real numbers that broadcast; 0 makes an integer 0."""
+    scale = integers.scale * np.abs(factor)
+    shape = np.broadcast_shapes(integers.values.shape, factor.shape)
+    values = np.broadcast_to(integers.values, shape) * np.sign(factor).astype(np.int64)
+    return Integers.of(values, scale.reshape((1,) * (len(shape) - scale.ndim) + scale.shape))
+
+
+def _check_size(source: Source, values: dict[str, np.ndarray]) -> None:
+    """Refuse what would be huge before it is computed: sizes are those that ONNX infers."""
+    import onnx
+
     for key in ("axis", "axes", "perm"):
         found = source.attributes.get(key, ())
         if any(isinstance(axis, int) and abs(axis) > 64 for axis in (found if isinstance(found, list) else [found])):
             raise source.error(f"{key} = {found}; accepted: up to 64 axes")  # NumPy would make that many
-    size = 0
-    try:
-        if source.op == "ConstantOfShape":
-            size = math.prod(abs(int(v)) for v in values[0].ravel())
-        elif source.op == "Concat":
-            size = sum(value.size for value in values)
-        elif source.op == "Expand" or source.op == "Tile":
-            size = math.prod(abs(int(v)) for v in values[1].ravel()) * values[0].size
-        elif source.op == "Range":
-            start, limit, step = (float(value) for value in values)
-            size = math.ceil((limit - start) / step)
-        elif source.op == "Gather":
-            size = values[0].size * values[1].size
-        elif source.op in _BROADCAST:
-            size = math.prod(np.broadcast_shapes(*(v.shape for v in values)))
-    except (ArithmeticError, IndexError, ValueError, TypeError) as error:
-        raise source.error(f"its constants do not fit together ({error})") from error
-    if size > MAX_COMPUTED:
+    size = _size_by_hand(source, [values[name] for name in source.node.input if name])
+    if size is None:
+        try:
+            kinds = {n: onnx.helper.np_dtype_to_tensor_dtype(v.dtype) for n, v in values.items()}
+            ports = [onnx.helper.make_tensor_value_info(n, kinds[n], v.shape) for n, v in values.items()]
+            lists = [onnx.numpy_helper.from_array(v, n) for n, v in values.items() if v.size <= 64]
+            outputs = [onnx.helper.make_value_info(name, onnx.TypeProto()) for name in source.node.output if name]
+            graph = onnx.helper.make_graph([source.node], "constant", ports, outputs, lists)
+            made = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", source.opset)])
+            inferred = onnx.shape_inference.infer_shapes(made, strict_mode=True, data_prop=True).graph.output
+        except Exception as error:  # onnx raises several kinds on operands that do not fit
+            raise source.error(f"its constants do not fit together ({error})") from error
+        dims = [value.type.tensor_type.shape.dim for value in inferred if value.type.tensor_type.HasField("shape")]
+        if len(dims) < len(inferred) or any(not dim.HasField("dim_value") for shape in dims for dim in shape):
+            raise source.error("on constants, with a result whose size is not known beforehand; accepted: a known one")
+        size = max((math.prod(dim.dim_value for dim in shape) for shape in dims), default=0)
+    if size > max(MAX_COMPUTED, *(value.size for value in values.values()), 0) or size > MAX_ELEMENTS:
         raise source.error(f"a constant of {size} elements; accepted: up to {MAX_COMPUTED}")
 
 
-def _run(source: Source, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _size_by_hand(source: Source, values: list[np.ndarray]) -> int | None:
+    """An upper bound of the result's elements where ONNX does not infer it; None: it does."""
+    try:
+        if source.op in ("Constant", "Size", "Shape", "Reshape", "Squeeze", "Unsqueeze", "Slice", "Split", "Compress",
+                         "NonZero", "Unique"):  # fmt: skip
+            return sum(value.size for value in values) * (8 if source.op == "NonZero" else 1)
+        if source.op == "ConstantOfShape":
+            return math.prod(abs(int(v)) for v in values[0].ravel())
+        if source.op in ("Expand", "Tile"):
+            return math.prod(abs(int(v)) for v in values[1].ravel()) * values[0].size
+        if source.op == "Range":
+            start, limit, step = (float(value) for value in values)
+            return max(0, math.ceil((limit - start) / step))
+    except (ArithmeticError, IndexError, ValueError, TypeError) as error:
+        raise source.error(f"its constants do not fit together ({error})") from error
+    return None
+
+
+def run_node(source: Source, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Results of a node on constants, by ONNX's own reference, in the file's types."""
     import onnx
     from onnx.reference import ReferenceEvaluator
 

@@ -14,12 +14,16 @@ def relu(source: Source) -> None:
     source.emit("clip", source.shape(0), attrs={"low": 0.0, "high": math.inf})
 
 
-@importer("Clip")
+@importer("Clip", on_integers=True)
 def clip(source: Source) -> None:
+    """Of the integers of a quantised tensor (QCDQ) its bounds are integers, too."""
     low, high = source.number("min", -math.inf), source.number("max", math.inf)  # up to opset 6
     low, high = source.scalar(1, low), source.scalar(2, high)
     if not low <= high:
         raise source.error(f"min {low:g} above max {high:g}")
+    quant = source.quant(0)
+    if quant is not None:
+        low, high = ((bound - quant.zero_point) * quant.scale for bound in (low, high))
     source.emit("clip", source.shape(0), attrs={"low": low, "high": high})
 
 

@@ -8,6 +8,7 @@ is in the other ``onnx_*`` modules; how their functions look at the file, in ``o
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +30,7 @@ from . import (  # noqa: F401 (they register operators)
 )
 from .fold import fold
 from .graph import Graph, Node
-from .onnx_constants import FOLDABLE, MAX_ELEMENTS, Integers, attributes, evaluate, read_tensor
+from .onnx_constants import MAX_ELEMENTS, Integers, attributes, evaluate, foldable, read_tensor
 from .onnx_dialects import dialect, type_name
 from .onnx_source import OPERATORS, Source
 
@@ -92,7 +93,8 @@ class Importer:
         self.proto = proto
         self.opset = max([o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")], default=1)
         self.constants: dict[str, np.ndarray] = {}
-        self.integers: dict[str, Integers] = {}  # constants that were dequantised
+        self.integers: dict[str, Integers] = {}  # constants that are integers times scales
+        self.changed: dict[str, str] = {}  # constants that were, and the node that changed them
         self.names: dict[str, str] = {}  # ONNX tensor -> tensor of the graph
         self.integer_names: set[str] = set()  # ONNX tensors that hold a quantised tensor's integers
         self.quants: dict[str, Quant] = {}  # tensor of the graph -> what the file says its integers mean
@@ -110,6 +112,10 @@ class Importer:
         self.input = self._input(input_shape)
         self.outputs = self._outputs(outputs)
 
+    def remark(self, what: str) -> None:
+        """Warn of something in the file that zeroskip does in its own way."""
+        warnings.warn(what, stacklevel=2)
+
     def fresh(self, wish: str) -> str:
         """A tensor name that nothing in the file has."""
         while wish in self._taken or wish in self.constants or wish == self.input:
@@ -119,16 +125,20 @@ class Importer:
 
     def graph(self) -> Graph:
         unknown: set[str] = set()  # ONNX tensors behind nodes that cannot be imported
+        failed: set[str] = set()  # constants among them
         self.sources = self._sources()
         for source in self.sources:
-            if unknown.intersection(source.node.input) and (source.op in OPERATORS or source.op in FOLDABLE):
+            on_constants = all(name in self.constants or name in failed for name in filter(None, source.node.input))
+            if unknown.intersection(source.node.input) and (source.op in OPERATORS or on_constants):
                 unknown.update(source.node.output)
+                failed.update(source.node.output if on_constants else ())
                 continue
             try:
                 self._read(source)
             except ModelError as error:
                 self.errors.append(str(error))
-                unknown.update(name for name in source.node.output if not self._guess(name))
+                failed.update(source.node.output if on_constants else ())
+                unknown.update(name for name in source.node.output if name in failed or not self._guess(name))
         if self.errors:
             raise ModelError(_all_of(self.errors) + self._where_to_cut())
         outputs = tuple(self._finished(name, dtype) for name, dtype in self.outputs.items())
@@ -224,7 +234,7 @@ class Importer:
         self.refused.append(source)
         domain = "" if source.node.domain in ("", "ai.onnx") else f"{source.node.domain}."
         hint = f": {HINTS[source.op]}" if source.op in HINTS and not domain else ""
-        where = " on activations" if source.op in FOLDABLE and not domain else ""
+        where = " on activations" if not domain and not hint and foldable(source.op) else ""
         raise ModelError(f"{domain}{source.op} node {source.name!r}: unsupported operator{where}{hint}")
 
     # -- what the file declares ----------------------------------------------------------------------
@@ -329,8 +339,8 @@ def _all_of(errors: list[str]) -> str:
     message = errors[0] if len(errors) == 1 else f"{len(errors)} nodes cannot be imported: " + "; ".join(errors)
     if any("unsupported operator" in error for error in errors):
         message += (
-            f". Supported operators: {', '.join(sorted({*OPERATORS, *onnx_quantised.FORMS}))}; "
-            f"on constants also: {', '.join(sorted(FOLDABLE - set(OPERATORS)))}"
+            f". Supported operators: {', '.join(sorted({*OPERATORS, *onnx_quantised.FORMS}))}; on constants all "
+            f"others but random ones and those with branches"
         )
     return message
 

@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import InputError
 from ..runtime.hostops import RANGE, Quant
 from .onnx_constants import Integers
+from .onnx_dialects import type_name
 from .onnx_source import Source, importer
 
 _UNARY = ((0, 1, 2),), (3, 4)
@@ -111,41 +112,70 @@ def dequantize_linear(source: Source) -> None:
 
 
 def _dequantize_constant(source: Source) -> None:
-    values, scale = source.constant(0), _scale(source)
-    if values.dtype.kind not in "iu" or (source.has("block_size") and source.integer("block_size", 0)):
-        raise source.error(
-            f"constants of {values.dtype}, or in blocks; accepted: integers with one scale, or one per axis"
-        )
-    zero_point = np.zeros(1, np.int64) if source.is_absent(2) else source.constant(2).reshape(-1).astype(np.int64)
-    axis = source.integer("axis", 1)
+    """Scale times integers, in the scale's type; the integers themselves are kept beside the product."""
+    stored = source.importer.constants[source.node.input[1]]
+    values, scale = source.constant(0), _scale(source, whole=True)
+    if values.dtype.kind not in "iu":
+        raise source.error(f"constants of {values.dtype}; accepted: integers")
+    if values.size and values.dtype.itemsize == 8 and np.abs(values).max() >= 2**53:
+        raise source.error("constants of 2**53 and more; accepted: smaller integers")
+    zero_point = np.zeros(1, np.int64) if source.is_absent(2) else source.constant(2).astype(np.int64)
+    axis, block = source.integer("axis", 1), source.integer("block_size", 0)
     axis += values.ndim if axis < 0 else 0
-    length = values.shape[axis] if 0 <= axis < values.ndim else 1
-    if scale.size not in (1, length) or zero_point.size not in (1, length):
+
+    def along(vector: np.ndarray) -> np.ndarray:
+        """One value per tensor, per index of the axis, or per block of it, so that it broadcasts."""
+        if vector.size == 1:
+            return vector.reshape([1] * values.ndim)
+        if block > 0 and vector.ndim == values.ndim and 0 <= axis < values.ndim:
+            vector = vector.repeat(min(block, values.shape[axis]), axis).take(range(values.shape[axis]), axis)
+            if vector.shape == values.shape:
+                return vector
+        elif vector.ndim == 1 and 0 <= axis < values.ndim and len(vector) == values.shape[axis]:
+            return vector.reshape([-1 if i == axis else 1 for i in range(values.ndim)])
+        length = values.shape[axis] if 0 <= axis < values.ndim else 1
         raise source.error(
-            f"{scale.size} scales for constants of shape {values.shape} along axis {axis}; accepted: 1 or {length}"
+            f"{vector.size} scales or zero points for constants of shape {values.shape} along axis {axis}; accepted: "
+            f"1, {length}, or one per block"
         )
-    around = [-1 if i == axis else 1 for i in range(values.ndim)]
-    expand = lambda vector: vector.reshape(around) if vector.size > 1 else vector.reshape([1] * values.ndim)  # noqa: E731
-    values = np.asarray(values.astype(np.int64) - expand(zero_point))
+
+    try:
+        scale, zero_point = along(scale), along(zero_point)
+    except (IndexError, ValueError) as error:
+        raise source.error(f"blocks of {block} do not fit constants of shape {values.shape} ({error})") from error
+    values = np.asarray(values.astype(np.int64) - zero_point)
     name = source.node.output[0]
-    source.importer.constants[name] = np.asarray(values * expand(scale))
-    source.importer.integers[name] = Integers(values, scale, axis)
+    source.importer.constants[name] = np.asarray(values * scale.astype(stored.dtype)).astype(stored.dtype)
+    source.importer.integers[name] = Integers.of(values, scale)
 
 
-def _scale(source: Source) -> np.ndarray:
-    scale = source.constant(1).reshape(-1).astype(np.float64)
+def _scale(source: Source, whole: bool = False) -> np.ndarray:
+    """Positive scales as a list, or (``whole``) in the shape the file has them."""
+    scale = source.constant(1).astype(np.float64)
+    scale = scale if whole else scale.reshape(-1)
     if not scale.size or not (scale > 0).all():
         raise source.error(f"a scale of {scale.min() if scale.size else 'no value'}; accepted: above 0")
     return scale
 
 
 def _quant(source: Source) -> Quant:
-    """Scale and zero point of an activation."""
+    """Scale and zero point of an activation.
+
+    Without a zero point the type is what ``output_dtype`` says (QuantizeLinear, opset 21), or that of the integers
+    which DequantizeLinear reads; else uint8.
+    """
     scale = _scale(source)
-    zero_point = np.zeros(1, np.uint8) if source.is_absent(2) else source.constant(2).reshape(-1)
+    if not source.is_absent(2):
+        stored = source.importer.constants.get(source.node.input[2])
+        zero_point, dtype = source.constant(2).reshape(-1), "" if stored is None else stored.dtype.name
+    else:
+        zero_point, dtype = np.zeros(1, np.uint8), "uint8"
+        if source.op == "QuantizeLinear" and source.integer("output_dtype", 0):
+            dtype = type_name(source.integer("output_dtype", 0))
+        elif source.op == "DequantizeLinear" and source.quant(0) is not None:
+            dtype = source.quant(0).dtype
     if scale.size != 1 or zero_point.size != 1:
         raise source.error(f"an activation with {scale.size} scales; accepted: 1 (per tensor)")
-    dtype = zero_point.dtype.name
     if dtype not in RANGE or (dtype == "int16" and zero_point[0] != 0):
         raise source.error(f"zero point {zero_point[0]} of type {dtype}; accepted: uint8, int8, or int16 with 0")
     try:

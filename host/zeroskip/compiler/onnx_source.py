@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import ModelError
 from ..runtime.hostops import Quant
 from .graph import Given, Node
-from .onnx_constants import MAX_ELEMENTS, Integers
+from .onnx_constants import MAX_ELEMENTS, Integers, whole_numbers
 
 if TYPE_CHECKING:
     from .onnx_import import Importer
@@ -100,7 +100,10 @@ class Source:
         """
         name = self._input(index)
         if name in self.importer.constants:
-            raise self.error(f"input {index} ({name!r}) is a constant; accepted: an activation")
+            raise self.error(
+                f"input {index} ({name!r}) is a constant, and another one an activation; accepted: constants only, or "
+                f"input {index} an activation. Simplify the network (onnxsim), or exchange the inputs"
+            )
         if name not in self.importer.names:
             raise self.error(f"input {index} ({name!r}) is an output of its node that zeroskip does not compute")
         tensor = self.importer.names[name]
@@ -136,6 +139,7 @@ class Source:
         return self._finite(self.importer.constants[name], repr(name))
 
     def _finite(self, value: np.ndarray, what: str) -> np.ndarray:
+        value = whole_numbers(value)
         if value.dtype.kind in "iu":
             return value
         if value.dtype.kind not in "fV":
@@ -166,6 +170,7 @@ class Source:
         if not self.is_constant(index):
             raise self.error(f"input {index} is computed; accepted: a constant")
         value = self.importer.constants[self.node.input[index]]
+        value = whole_numbers(value)
         if value.size != 1 or value.dtype.kind not in "iuf" or np.isnan(value.astype(np.float64)).any():
             raise self.error(f"input {index} is {value.dtype} {value.shape}; accepted: one number")
         return float(value.reshape(-1)[0])
@@ -240,24 +245,22 @@ class Source:
         """
         integers = self._integers(index)
         if integers is None or integers.values.ndim <= filters:  # or a shape that is refused anyway
+            if index < len(self.node.input) and self.node.input[index] in self.importer.changed:
+                culprit = self.importer.changed[self.node.input[index]]
+                self.importer.remark(
+                    f"{self.label} node {self.name!r}: {culprit} changes the file's quantised weights so that they are "
+                    f"no integers any more; zeroskip quantises the result anew"
+                )
             return None
-        w = integers.values
-        if integers.scale.size > 1 and integers.axis != filters:
-            self.refuse(f"weights with a scale for every index of axis {integers.axis}; accepted: one per filter")
+        scales = integers.per_index(filters)
+        if scales is None:
+            self.refuse("weights with several scales for one filter; accepted: one per filter (or per tensor)")
             return None
-        if w.size and (w.min() < -128 or w.max() > 127):
-            self.refuse(
-                f"weights minus their zero point reach {w.min()} to {w.max()}; accepted: -128 to 127. Quantise the "
-                f"weights symmetrically (WeightSymmetric=True)"
-            )
-            return None
-        w = np.moveaxis(w, filters, 0)
-        scales = np.broadcast_to(integers.scale, (len(w),))
+        w = np.moveaxis(integers.values, filters, 0)
         given = self._integers(bias) if bias is not None and not self.is_absent(bias) else None
         if given is None or given.values.shape != (len(w),):
-            return Given(w.astype(np.int8), scales)
-        bias_scales = np.broadcast_to(given.scale, (len(w),)) if given.scale.size in (1, len(w)) else np.zeros(len(w))
-        return Given(w.astype(np.int8), scales, given.values, bias_scales)
+            return Given(w, scales)
+        return Given(w, scales, given.values.astype(np.int64), given.per_index(0))
 
     def _integers(self, index: int) -> Integers | None:
         return self.importer.integers.get(self._input(index))
