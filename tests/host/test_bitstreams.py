@@ -10,7 +10,7 @@ import pynq
 import pytest
 
 from zeroskip import cli
-from zeroskip.devices import MemoryModel, bitstreams, board
+from zeroskip.devices import MemoryModel, bitstreams, board, board_lock
 from zeroskip.devices.hwh import handoff
 from zeroskip.devices.model import ModelDevice
 from zeroskip.errors import ConfigError, DeviceError, FileFormatError
@@ -134,8 +134,9 @@ def test_named_bitstream_needs_its_handoff(place, tmp_path, monkeypatch):
 
 # -- opening a board: pynq's active device is a simulated one ------------------------------------------
 @pytest.fixture
-def active(monkeypatch):
-    """A device that pynq takes for the board it runs on."""
+def active(monkeypatch, tmp_path):
+    """A device that pynq takes for the board it runs on, with a lock of its own."""
+    monkeypatch.setattr(board_lock, "lock_path", lambda: tmp_path / "board.lock")
     device = ModelDevice(TINY, MemoryModel())
     monkeypatch.setattr(board, "pynq_device", lambda: device)
     monkeypatch.setattr(pynq.Device, "_active_device", device, raising=False)
@@ -148,12 +149,16 @@ def test_board_is_opened_with_the_bitstream_of_its_manifest(place, active):
     with board.open_board(TINY, 5.0) as device:
         assert device.kind == "board"
         assert device.overlay.bitfile_name == str(folder / "zeroskip_tiny.bit")
+        with pytest.raises(DeviceError, match="open already"):
+            board.open_board(TINY, 5.0)
+    board_lock.BoardLock().release()  # closed: free again
 
 
 def test_wrong_hardware_behind_the_right_manifest(place, active):
     put(place, OTHER)
     with pytest.raises(ConfigError, match="wgs = 2 in hardware, 3 expected"):
         board.open_board(OTHER, 5.0)
+    board_lock.BoardLock().release()  # what could not be opened is not kept
 
 
 def test_another_clock_than_the_manifests(place, active):

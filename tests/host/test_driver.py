@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import re
+from concurrent import futures
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from zeroskip.devices.sim import VerilatedDevice
 from zeroskip.errors import ConfigError, DeviceError, DeviceTimeout, InputError
 from zeroskip.hardware.config import Config, get_config
 from zeroskip.hardware.registers import COUNTER_NAMES
+from zeroskip.runtime import buffers, driver
 from zeroskip.runtime.counters import Counters
 from zeroskip.runtime.driver import Accelerator
 
@@ -63,14 +65,94 @@ def test_data_comes_back(accelerator, beats):
     assert counters.cycles > beats
 
 
-def test_buffers_are_kept_and_grown(accelerator):
+def test_the_streams_buffer_is_kept_and_grown(accelerator):
     loop(accelerator, 100)
-    small = accelerator._buffers["in"].device_address
+    small = accelerator._buffers.source.device_address
     loop(accelerator, 300)
-    assert accelerator._buffers["in"].device_address == small
+    assert accelerator._buffers.source.device_address == small
     loop(accelerator, 100_000)
-    assert accelerator._buffers["in"].size >= 100_000
+    assert accelerator._buffers.source.size >= 100_000
     assert_works(accelerator)
+
+
+def test_only_what_moved_is_synced(accelerator):
+    """Streams are never flushed, and of results little more is invalidated than came; buffers of a size are kept."""
+    device = accelerator._device
+    for beats in (10, 700, 5000, 30_000, 700, 10):
+        loop(accelerator, beats)  # its buffer is flushed when it is made
+        before, addresses = device.synced, {size: b.device_address for size, b in accelerator._buffers.results.items()}
+        loop(accelerator, beats)
+        assert 8 * beats <= device.synced - before <= max(10 * beats, 4096)
+        assert addresses == {size: b.device_address for size, b in accelerator._buffers.results.items()}
+
+
+def test_kept_results_are_bounded(accelerator, monkeypatch):
+    monkeypatch.setattr(buffers, "KEPT_BYTES", 200_000)
+    for beats in (600, 5000, 10_000, 20_000, 700):
+        loop(accelerator, beats)
+    assert list(accelerator._buffers.results) == [20_480, 768]
+
+
+@pytest.mark.parametrize("beats", [1, 511, 512, 513, 640, 641, 1025, 5000, 8_388_607])
+def test_size_classes(beats):
+    size = buffers.size_class(beats)
+    assert beats <= size <= max(512, 1.25 * beats) and buffers.size_class(size) == size
+
+
+def test_a_stale_byte_is_seen(accelerator, monkeypatch):
+    """Without its syncs the driver gets old data, as on the board."""
+    with monkeypatch.context() as patch:
+        patch.setattr(accelerator._device, "invalidate", lambda *arguments: None)
+        sums, _ = loop(accelerator, 100)
+        assert (sums == 0xC3C3_C3C3_C3C3_C3C3).all()
+    stream = buffers.Buffers.stream
+    with monkeypatch.context() as patch:  # a cached stream that is not flushed
+        patch.setattr(buffers.Buffers, "stream", lambda self, beats: self._allocate(beats, cacheable=True))
+        patch.setattr(accelerator._device, "flush", lambda *arguments: None)
+        sums, _ = loop(accelerator, 100)
+        assert (sums == 0x5A5A_5A5A_5A5A_5A5A).all()
+    assert buffers.Buffers.stream is stream
+    assert_works(accelerator)
+
+
+def test_threads_queue(accelerator):
+    def work(seed):
+        for beats in (3, 700, 40):
+            sums, counters = loop_at(accelerator, beats, seed)
+            np.testing.assert_array_equal(sums, data(beats, seed))
+            assert counters.beats_in == beats
+
+    def loop_at(accelerator, beats, seed):
+        with accelerator._lock:  # the loop-back core is told beforehand how much will come
+            return loop(accelerator, beats, seed=seed)
+
+    with futures.ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(work, seed) for seed in range(8)]:
+            done.result(60)
+
+
+def test_close_stops_the_dma_before_its_buffers_go(monkeypatch):
+    accelerator = open_device("sim", "tiny", library_dirs=LOOPBACK, timeout=0.2)
+    assert_works(accelerator)
+    poke(accelerator, LAST, 0)
+    accelerator._dma.transfer(accelerator._buffers.stream(500), accelerator._buffers.result(500))
+    seen = []
+    clear = accelerator._buffers.clear
+    monkeypatch.setattr(accelerator._buffers, "clear", lambda: (seen.append(accelerator._dma.state()), clear()))
+    accelerator.close()
+    assert len(seen) == 1 and seen[0].count("halted") == 2
+
+
+def test_buffers_of_a_dma_that_does_not_stop_are_kept(monkeypatch):
+    accelerator = open_device("sim", "tiny", library_dirs=LOOPBACK, timeout=0.2)
+    assert_works(accelerator)
+
+    def stuck(timeout):
+        raise DeviceTimeout("stuck")
+
+    monkeypatch.setattr(accelerator._dma, "reset", stuck)
+    accelerator.close()
+    assert driver._STUCK.pop().source is not None
 
 
 def test_stalls_everywhere(accelerator):
@@ -162,7 +244,8 @@ def test_overlong_packet(accelerator):
 @pytest.mark.parametrize("address, error", [(0, "DMADecErr"), (0x2000_0000, "DMASlvErr"), (0x1000_0004, None)])
 def test_bad_address(accelerator, name, channel, address, error):
     loop(accelerator, 10)
-    accelerator._buffers[name].device_address = address
+    made = {"in": accelerator._buffers.source, "out": accelerator._buffers.results[512]}
+    made[name].device_address = address
     # An unaligned address is refused by pynq itself.
     expected, said = (DeviceError, f"{channel} halted, {error}") if error else (RuntimeError, "aligned")
     with pytest.raises(expected, match=said):

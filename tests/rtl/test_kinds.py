@@ -7,6 +7,7 @@ from random_stream import random_stream
 from zeroskip.devices import MemoryModel, open_device
 from zeroskip.devices.memory import MEMORY_BASE, MEMORY_SIZE
 from zeroskip.errors import DeviceError, InputError
+from zeroskip.runtime.buffers import size_class
 
 
 @pytest.mark.parametrize("config", ["tiny", "gather_tiny"])
@@ -31,8 +32,10 @@ def test_kinds_fail_alike_and_recover(kind):
             device.execute(words, beats - 1)
         for name, channel in (("in", "MM2S"), ("out", "S2MM")):
             for address, error in ((MEMORY_BASE - 4096, "DMADecErr"), (MEMORY_BASE + MEMORY_SIZE, "DMASlvErr")):
-                device._buffer(name, max(words.size, beats))
-                device._buffers[name].device_address = address
+                buffers = device._buffers
+                buffers.stream(words.size), buffers.result(beats)
+                made = {"in": buffers.source, "out": buffers.results[size_class(beats)]}
+                made[name].device_address = address
                 with pytest.raises(DeviceError, match=f"{channel} halted, {error}"):
                     device.execute(words, beats)
                 device._buffers.clear()

@@ -12,6 +12,7 @@ from ..hardware.config import Config
 from ..runtime.driver import Accelerator
 from ..runtime.pynq_import import import_pynq, pynq_errors, quiet, reason
 from . import bitstreams
+from .board_lock import BoardLock
 
 BITSTREAM_VARIABLE = "ZEROSKIP_BITSTREAM"
 
@@ -72,10 +73,25 @@ def check_clock(bitstream: Path) -> None:
 def open_board(config: Config, timeout: float, glue: bool | None = None) -> Accelerator:
     """The accelerator on this board, or on the one that PYNQ_REMOTE_DEVICES names.
 
+    On the board it is this process's alone until it is closed; of a remote one, the remote side decides.
+
     Raises:
-        DeviceError: there is no board, it does not answer, or there is no bitstream.
+        DeviceError: there is no board, it does not answer, another process has it, or there is no bitstream.
     """
     device = pynq_device()
+    if device.has_capability("REMOTE"):
+        return _open(device, config, timeout, glue)
+    lock = BoardLock()
+    try:
+        accelerator = _open(device, config, timeout, glue)
+    except BaseException:
+        lock.release()
+        raise
+    accelerator.closing.callback(lock.release)
+    return accelerator
+
+
+def _open(device: Any, config: Config, timeout: float, glue: bool | None) -> Accelerator:
     with tempfile.TemporaryDirectory(prefix="zeroskip-") as folder:
         try:
             bitstream = find_bitstream(config, bool(glue))

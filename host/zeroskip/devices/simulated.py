@@ -29,6 +29,9 @@ from pynq.pl_server.device import Device  # noqa: E402
 from pynqmetadata.frontends import Metadata  # noqa: E402
 
 PAGE = 4096
+_OLD_DATA = 0x5A, 0xC3
+"""What new memory holds in the device's and in the processor's view."""
+
 ENGINE_PORT, DMA_PORT = 0, 1
 SLCR_BASE, SLCR_RANGE = 0xF800_0000, 0x1000
 
@@ -76,9 +79,13 @@ class _Pages:
 class SimulatedDevice(Device):
     """What all simulated devices share.
 
-    The processor's caches are simulated as a second copy of memory: what the host writes reaches the
-    device by ``flush`` and what the device writes reaches the host by ``invalidate``, so a driver that
-    forgets one of them fails here as it would on the board.
+    Buffers behave as XRT's do on the board.  They are uncached unless the driver asks for more.  Of a cached one the
+    processor's view is a second copy of memory: what the host writes reaches the device by ``flush`` and what the
+    device writes reaches the host by ``invalidate``, both of the whole buffer, whatever part of it they are called
+    on.  New memory holds old data, other in each view.  So a driver that forgets one of them fails here.
+
+    Attributes:
+        synced: bytes flushed or invalidated so far, what the board's processor spends its time on.
     """
 
     arch = "armv7l"
@@ -92,6 +99,8 @@ class SimulatedDevice(Device):
         self._maps = (mmap.mmap(-1, MEMORY_SIZE), mmap.mmap(-1, MEMORY_SIZE))
         self._cache, self.ram = (np.frombuffer(block, np.uint8) for block in self._maps)
         self._pages = _Pages(MEMORY_SIZE)
+        self._spans: dict[int, slice] = {}
+        self.synced = 0
         self._slcr = _slcr_after_boot()
         self._folder = tempfile.TemporaryDirectory(prefix="zeroskip-")
         self.bitstream = Path(self._folder.name) / f"zeroskip_{config.name}.bit"
@@ -139,8 +148,8 @@ class SimulatedDevice(Device):
                 self.write_port(*self._decode(at), word)
 
     # -- memory ----------------------------------------------------------------------------------
-    def allocate(self, shape, dtype, cacheable=True, **kwargs) -> PynqBuffer:
-        """A physically contiguous buffer; with ``cacheable=False`` it needs no flush or invalidate.
+    def allocate(self, shape, dtype, cacheable=0, **kwargs) -> PynqBuffer:
+        """A physically contiguous buffer; with ``cacheable=1`` it needs flush and invalidate.
 
         Raises:
             DeviceError: the simulated memory is full.
@@ -148,6 +157,8 @@ class SimulatedDevice(Device):
         dtype = np.dtype(dtype)
         nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         start = self._pages.take(nbytes)
+        span = self._spans[start] = slice(start, start + nbytes)
+        self.ram[span], self._cache[span] = _OLD_DATA
         block = (ctypes.c_char * max(nbytes, 1)).from_buffer(self._maps[0 if cacheable else 1], start)
         # Views keep the block alive, not the buffer they were cut from.
         weakref.finalize(block, self._pages.give, start, nbytes)
@@ -158,23 +169,27 @@ class SimulatedDevice(Device):
             device=self,
             device_address=MEMORY_BASE + start,
             bo=start,
-            coherent=not cacheable,
+            coherent=False,  # as XRT says of every buffer
         )
 
-    def _span(self, virtual_address: int, nbytes: int) -> slice:
-        start = virtual_address - self._cache.ctypes.data
-        if not 0 <= start <= start + nbytes <= MEMORY_SIZE:
+    def _synced(self, bo: int, virtual_address: int) -> slice:
+        """The memory of a cached buffer, nothing of an uncached one."""
+        if bo not in self._spans:
             raise DeviceError("flush or invalidate of memory that this device did not allocate")
-        return slice(start, start + nbytes)
+        span = self._spans[bo]
+        if not 0 <= virtual_address - self._cache.ctypes.data < MEMORY_SIZE:
+            return slice(0, 0)
+        self.synced += span.stop - span.start
+        return span
 
     def flush(self, bo, offset, virtual_address, nbytes) -> None:
         """Host's view to device's."""
-        span = self._span(virtual_address, nbytes)
+        span = self._synced(bo, virtual_address)
         self.ram[span] = self._cache[span]
 
     def invalidate(self, bo, offset, virtual_address, nbytes) -> None:
         """Device's view to host's."""
-        span = self._span(virtual_address, nbytes)
+        span = self._synced(bo, virtual_address)
         self._cache[span] = self.ram[span]
 
     # -- what pynq.Overlay asks for --------------------------------------------------------------

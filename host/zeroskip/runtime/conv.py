@@ -192,7 +192,8 @@ def expected(
 def programs(plan: ConvPlan, shape: tuple[int, ...], act_format: int, finish: bool = False) -> tuple:
     """The programs of a plan's parts for a batch of this shape; the last ones built are kept."""
     key = (shape, act_format, finish)
-    if key not in plan._programs:
+    built = plan._programs.get(key)
+    if built is None:
         images, _, height, width = shape
         view = plan.view(images, height, width)
         pixels, count = pixel_map(plan, view, images, height, width)
@@ -204,10 +205,11 @@ def programs(plan: ConvPlan, shape: tuple[int, ...], act_format: int, finish: bo
             engine.build(plan, part, view, tile, pixels, (count, blocks), act_format, **options)
             for part, tile in zip(plan.parts, tiles, strict=True)
         )
-        while len(plan._programs) > 1:  # a batch may end in a smaller share: two kinds are in turn
-            plan._programs.pop(next(iter(plan._programs)))
+        # A batch may end in a smaller share: two kinds are in turn.  Several threads may be here.
+        for old in list(plan._programs)[:-1]:
+            plan._programs.pop(old, None)
         plan._programs[key] = built
-    return plan._programs[key]
+    return built
 
 
 def _share(plan: ConvPlan, shape: tuple[int, ...], act_format: int, finish: bool) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from typing import Any
 
@@ -13,10 +14,9 @@ from ..hardware.config import Config
 from ..hardware.packets import decode
 from ..hardware.registers import BY_NAME, COUNTER_MAX, COUNTER_NAMES, ERRORS, config_words
 from .axi_dma import AxiDma
+from .buffers import BEAT_BYTES, Buffers
 from .counters import Counters
 from .pynq_import import import_pynq, pynq_errors, quiet, reason
-
-BEAT_BYTES = 8
 
 _ENGINE_VLNVS = ("zeroskip:zeroskip:zeroskip_core", "xilinx.com:module_ref:zeroskip_bd")
 """As devices/hwh.py names it, and as Vivado does where the engine is a module reference."""
@@ -25,6 +25,9 @@ _GLUE = ("act_expand", "act_finish")
 
 _PROGRESS = ("BEATS_IN", "BEATS_OUT", "BUSY", "DEAD_STEPS")
 """Registers of which at least one changes as long as the engine gets on."""
+
+_STUCK: list[Buffers] = []
+"""Buffers of a DMA that could not be stopped."""
 
 _SPINS = 200
 """Polls before the driver starts to give the processor away between them."""
@@ -73,7 +76,11 @@ class Accelerator:
             self._dma = AxiDma(self._ip(_DMA_VLNVS))
         self._target = self.overlay.device
         self._remote = self._target.has_capability("REMOTE")
-        self._buffers: dict[str, Any] = {}
+        self.closing = contextlib.ExitStack()
+        if device is not None:
+            self.closing.callback(device.close)
+        self._buffers = Buffers(self._target)
+        self._lock = threading.RLock()
         self._closed = False
         self._identify()
         self.glue = self._find_glue(glue)
@@ -140,30 +147,6 @@ class Accelerator:
                 "Compile for the hardware's configuration, or load the bitstream of this one"
             )
 
-    # -- buffers ---------------------------------------------------------------------------------
-    def _buffer(self, name: str, beats: int) -> Any:
-        """The first ``beats`` words of a buffer that is kept between runs and grown when needed."""
-        # Behind the network a part of a buffer cannot be flushed or invalidated: there it has the size it is used with.
-        exact = self._remote
-        buffer = self._buffers.get(name)
-        if buffer is None or (buffer.size != beats if exact else buffer.size < beats):
-            self._buffers.pop(name, None)
-            del buffer
-            size = beats if exact else max(beats, 512)
-            pynq = import_pynq()
-            try:
-                with quiet():
-                    buffer = pynq.allocate((size,), dtype=np.uint64, target=self._target)
-            except (MemoryError, *pynq_errors()) as error:
-                raise DeviceError(
-                    f"no contiguous memory for {size * BEAT_BYTES} bytes ({reason(error)}); "
-                    "close other overlays or send less at once"
-                ) from error
-            # No dirty cache line of the allocation may later be written over the DMA's data.
-            buffer.flush()
-            self._buffers[name] = buffer
-        return buffer if exact else buffer[:beats]
-
     # -- runs ------------------------------------------------------------------------------------
     @property
     def max_beats(self) -> int:
@@ -171,7 +154,7 @@ class Accelerator:
         return self._dma.max_bytes // BEAT_BYTES
 
     def execute(self, words: np.ndarray, out_beats: int, *, most: bool = False) -> tuple[np.ndarray, Counters]:
-        """Send a packet stream and receive its sums.
+        """Send a packet stream and receive its sums; calls of several threads queue.
 
         Args:
             words: uint64 (n,), whole packets; the last RUN carries ``last``.
@@ -186,8 +169,6 @@ class Accelerator:
             DeviceTimeout: no progress for ``timeout`` seconds; the message shows DMA and engine.
             DeviceError: DMA or engine report an error, the result is short, or a counter overflowed.
         """
-        if self._closed:
-            raise DeviceError(f"the {self.kind} device is closed")
         words = np.asarray(words)
         if words.dtype != np.uint64 or words.ndim != 1 or not words.size:
             raise InputError(
@@ -200,7 +181,13 @@ class Accelerator:
                     f"{name} of {beats} 64-bit words; one DMA transfer moves 1 to {self.max_beats}; "
                     "split it into several"
                 )
-        source, target = self._buffer("in", words.size), self._buffer("out", out_beats)
+        with self._lock:
+            return self._execute(words, out_beats, most)
+
+    def _execute(self, words: np.ndarray, out_beats: int, most: bool) -> tuple[np.ndarray, Counters]:
+        if self._closed:
+            raise DeviceError(f"the {self.kind} device is closed")
+        source, target = self._buffers.stream(words.size), self._buffers.result(out_beats)
         source[:] = words
         try:
             self._control("clear")
@@ -270,26 +257,41 @@ class Accelerator:
         Raises:
             DeviceTimeout: the DMA does not come out of its reset.
         """
+        with self._lock:
+            try:
+                self._stop()
+                self._dma.start(self.timeout)
+            except DeviceTimeout as error:
+                raise DeviceTimeout(f"{error}; {self._engine_state()}") from None
+
+    def _stop(self) -> None:
+        """Leave the DMA halted and the engine idle."""
         # The DMA first, so that no word of the old stream follows the engine's reset.  Its reset is also the glue's,
         # into which words may come until the DMA has stopped, and sums until the engine is reset.
-        try:
-            for _ in range(2 if self.glue else 1):
-                self._dma.reset(self.timeout)
-            self._control("reset")
-            if self.glue:
-                self._dma.reset(self.timeout)
-            self._dma.start(self.timeout)
-        except DeviceTimeout as error:
-            raise DeviceTimeout(f"{error}; {self._engine_state()}") from None
+        for _ in range(2 if self.glue else 1):
+            self._dma.reset(self.timeout)
+        self._control("reset")
+        if self.glue:
+            self._dma.reset(self.timeout)
 
     # -- end -------------------------------------------------------------------------------------
     def close(self) -> None:
-        """Release buffers and, when simulated, the simulator.  Closing twice is harmless."""
-        if not self._closed:
+        """Stop the DMA, then release buffers, the board and, when simulated, the simulator.
+
+        It waits for a run of another thread.  Closing twice is harmless.
+        """
+        with self._lock:
+            if self._closed:
+                return
             self._closed = True
-            self._buffers.clear()
-            if self._device is not None:
-                self._device.close()
+            try:
+                self._stop()
+            except Exception:
+                # What does not stop may still write: its memory is kept until the process ends.
+                _STUCK.append(self._buffers)
+            else:
+                self._buffers.clear()
+            self.closing.close()
 
     def __enter__(self) -> Accelerator:
         return self
