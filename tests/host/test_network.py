@@ -68,7 +68,7 @@ def test_integer_network_is_near_the_float_network(data, images, options, least)
 
 
 def test_16_bit_activations_are_finer():
-    """With weights that int8 holds exactly, only activations are rounded: 8 more bits, 40 dB or more."""
+    """With weights that int8 holds exactly, only activations are rounded: 8 more bits, 6 at the output with its headroom."""
     rng = np.random.default_rng(6)
     weights = {name: rng.integers(-127, 128, (6, 6, 3, 3)).astype(np.float32) for name in ("w1", "w2")}
     for w in weights.values():
@@ -80,7 +80,7 @@ def test_16_bit_activations_are_finer():
         compiled = zeroskip.compile(data, "kang", images, scale_rule="max_abs", activations=kind)
         assert (compiled.run(GoldenDevice("kang"), images).outputs == compiled.reference(images)).all()
         found.append(compare(data, compiled, images).sqnr_db)
-    assert found[0] > 30 and found[1] > found[0] + 40
+    assert found[0] > 30 and found[1] > found[0] + 34
 
 
 def test_difference_to_onnxruntime_is_one_step_at_most():

@@ -167,10 +167,13 @@ class Trials:
         safe = np.where(scales > 0, scales, 1.0).reshape(-1, 1, 1, 1)
         values = moments.grouped(self.node.weight / safe)
         low, high = (moments.grouped(bound) for bound in bounds(self.node.weight, nearest))
-        parts = [
-            round_with_feedback(values[:, :, b], shrunk(covariance, moments.count), low[:, :, b], high[:, :, b])
-            for b, covariance in moments.covariances()
-        ]
+        try:
+            parts = [
+                round_with_feedback(values[:, :, b], shrunk(covariance, moments.count), low[:, :, b], high[:, :, b])
+                for b, covariance in moments.covariances()
+            ]
+        except np.linalg.LinAlgError:  # inputs that do not vary: there is no error that another weight could take
+            return nearest
         found = np.concatenate(parts, axis=2).reshape(nearest.shape).astype(np.int8)
         clip = np.array([rule.clip for rule in self.rules])[chosen].reshape(-1, 1, 1, 1)
         found = np.where(scales.reshape(-1, 1, 1, 1) > 0, clipped(found, clip), nearest)

@@ -102,7 +102,7 @@ def compile(
 
     The default keeps the network: it takes no weight rule that costs accuracy unless it is asked for.  A warning says
     so when the outputs on the calibration images fall more than 6 dB (of SQNR against the float network) below those
-    of plain 8-bit weights, or below 10 dB.
+    of plain 8-bit weights, or below 3 dB.
 
     A network that is quantised already (QDQ or QOperator) keeps its own weights, scales and zero points;
     the options above count for what it leaves in float.

@@ -15,7 +15,7 @@ from .integer_layers import Layer
 
 _MACS = 8e9  # of one measurement: a second or two
 
-WARN_LOST, WARN_LEAST = 6.0, 10.0
+WARN_LOST, WARN_LEAST = 6.0, 3.0
 """Decibels of output SQNR, float against integers: what may be lost against plain 8-bit, and what is too little in
 itself, before the user is warned."""
 

@@ -22,6 +22,9 @@ PER = ("tensor", "channel")
 WEIGHT_MAX = 127
 NON_OUTLIER_MAX = 7
 BIAS_MAX = 2**30
+HEADROOM = 4
+"""Times the range that calibration saw of the network's output, as int16: other images may go further, and the steps
+are still 64 times finer than 8 bits."""
 PRUNED_FILTER = 16
 """Weights a filter must have to be pruned: not depthwise 3x3."""
 
@@ -240,8 +243,11 @@ def quantise_graph(graph: Graph, ranges, hidden: str) -> dict[str, Quant]:
         if node.op in PICKING:
             quants[node.output] = quants[node.inputs[0]]
         elif node.output not in quants:
-            dtype = "int16" if node.output in tail else hidden
-            quants[node.output] = activation_quant(*ranges[node.output], dtype)
+            low, high = ranges[node.output]
+            if node.output in tail:
+                quants[node.output] = activation_quant(HEADROOM * low, HEADROOM * high, "int16")
+            else:
+                quants[node.output] = activation_quant(low, high, hidden)
     return quants
 
 
