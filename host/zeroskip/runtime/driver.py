@@ -29,6 +29,12 @@ _PROGRESS = ("BEATS_IN", "BEATS_OUT", "BUSY", "DEAD_STEPS")
 _STUCK: list[Buffers] = []
 """Buffers of a DMA that could not be stopped."""
 
+_LOOK = 0.005
+"""Seconds between two looks at the engine's error while a transfer runs."""
+
+_REST = ("error", "loader", "loaded", "active", "s_valid", "m_valid")
+"""Fields of STATUS that are 0 when a transfer has come to its end and nothing of it is left."""
+
 _SPINS = 200
 """Polls before the driver starts to give the processor away between them."""
 
@@ -82,6 +88,7 @@ class Accelerator:
         self._buffers = Buffers(self._target)
         self._lock = threading.RLock()
         self._closed = False
+        self._unclean = False  # a transfer was broken off, and no reset has succeeded since
         self._identify()
         self.glue = self._find_glue(glue)
         self.compress = False
@@ -167,7 +174,8 @@ class Accelerator:
         Raises:
             InputError: not such an array, or more than one transfer can move.
             DeviceTimeout: no progress for ``timeout`` seconds; the message shows DMA and engine.
-            DeviceError: DMA or engine report an error, the result is short, or a counter overflowed.
+            DeviceError: DMA or engine report an error, the result is short, words are left over, a counter overflowed,
+                or an earlier run broke off and the reset after it did not succeed.
         """
         words = np.asarray(words)
         if words.dtype != np.uint64 or words.ndim != 1 or not words.size:
@@ -187,8 +195,14 @@ class Accelerator:
     def _execute(self, words: np.ndarray, out_beats: int, most: bool) -> tuple[np.ndarray, Counters]:
         if self._closed:
             raise DeviceError(f"the {self.kind} device is closed")
+        if self._unclean:
+            raise DeviceError(
+                f"the {self.kind} device was not reset since its last transfer broke off. Call its reset(), or close "
+                "and open it again; if that fails, load the bitstream anew"
+            )
         source, target = self._buffers.stream(words.size), self._buffers.result(out_beats)
         source[:] = words
+        self._unclean = True
         try:
             self._control("clear")
             self._dma.transfer(source, target)
@@ -196,18 +210,21 @@ class Accelerator:
             moved = self._dma.received
             if moved != target.nbytes and not (most and 0 < moved < target.nbytes):
                 raise DeviceError(f"{moved} bytes of sums came, {target.nbytes} were expected; {self._state()}")
+            self._check_rest()
             counters = self._counters()
             target.invalidate()
+            self._unclean = False
         except BaseException as error:
-            self._recover()
+            self._recover(error)
             if self._remote and isinstance(error, pynq_errors()):
                 raise DeviceError(f"the {self.kind} stopped answering during a run: {reason(error)}") from error
             raise
         return np.array(target[: moved // BEAT_BYTES]), counters
 
     def _wait(self) -> None:
-        """Wait until both channels are idle, as long as there is progress."""
-        progress, deadline, polls = None, time.monotonic() + self.timeout, 0
+        """Wait until both channels are idle, as long as there is progress and the engine has no error."""
+        started = time.monotonic()
+        progress, deadline, look, polls = None, started + self.timeout, started + _LOOK, 0
         while True:
             dma = self._dma.poll()
             if dma == "failed":
@@ -217,11 +234,29 @@ class Accelerator:
             polls += 1
             if polls > _SPINS:
                 time.sleep(0.0001)
-            if time.monotonic() > deadline:
-                now = [self._read(name) for name in _PROGRESS]
-                if now == progress:
+            now = time.monotonic()
+            if now > look:
+                self._check_error(self._status())
+                look = now + _LOOK
+            if now > deadline:
+                counts = [self._read(name) for name in _PROGRESS]
+                if counts == progress:
                     raise DeviceTimeout(f"no progress for {self.timeout:g} s; {self._state()}")
-                progress, deadline = now, time.monotonic() + self.timeout
+                progress, deadline = counts, now + self.timeout
+
+    def _status(self) -> dict[str, int]:
+        return decode(BY_NAME["STATUS"].fields, self._read("STATUS"))
+
+    def _check_error(self, status: dict[str, int]) -> None:
+        if error := status["error"]:
+            raise DeviceError(f"the engine refused a packet: {ERRORS.get(error, 'unknown error')}; {self._state()}")
+
+    def _check_rest(self) -> None:
+        """Both channels are done: nothing of the stream may be left, which the next transfer would meet."""
+        status = self._status()
+        self._check_error(status)
+        if any(status[field] for field in _REST):
+            raise DeviceError(f"words were left over after the last sum; {self._state()}")
 
     def _counters(self) -> Counters:
         values = {name: self._read(name.upper()) for name in COUNTER_NAMES}
@@ -246,21 +281,32 @@ class Accelerator:
             f"beats in {self._read('BEATS_IN')}, out {self._read('BEATS_OUT')}"
         )
 
-    def _recover(self) -> None:
-        """Reset after a failure; the failure itself is what the caller should see, whatever the reset meets."""
-        with contextlib.suppress(Exception):
+    def _recover(self, failure: BaseException) -> None:
+        """Reset after a failure.  Until a reset succeeds, the device takes no work.
+
+        Raises:
+            DeviceError: the reset failed, too; of the failure's own class where that is one of ours.
+        """
+        try:
             self.reset()
+        except Exception as error:
+            if isinstance(failure, Exception):
+                kind = type(failure) if isinstance(failure, DeviceError) else DeviceError
+                raise kind(f"{failure}. The reset after that failed, too: {error}") from failure
+            # Ctrl-C stays Ctrl-C; the next run says that there was no reset.
 
     def reset(self) -> None:
         """Abort whatever runs and bring DMA and engine to their idle state.
 
         Raises:
-            DeviceTimeout: the DMA does not come out of its reset.
+            DeviceTimeout: the DMA does not come out of its reset; the device then takes no work.
         """
         with self._lock:
+            self._unclean = True
             try:
                 self._stop()
                 self._dma.start(self.timeout)
+                self._unclean = False
             except DeviceTimeout as error:
                 raise DeviceTimeout(f"{error}; {self._engine_state()}") from None
 
