@@ -68,7 +68,7 @@ def test_integer_network_is_near_the_float_network(data, images, options, least)
 
 
 def test_16_bit_activations_are_finer():
-    """With weights that int8 holds exactly, only activations are rounded: 8 more bits, 6 at the output with its headroom."""
+    """With weights that int8 holds exactly, only activations are rounded: 8 more bits, 6 at the output."""
     rng = np.random.default_rng(6)
     weights = {name: rng.integers(-127, 128, (6, 6, 3, 3)).astype(np.float32) for name in ("w1", "w2")}
     for w in weights.values():
