@@ -28,15 +28,14 @@ def fill(page: Path, name: str, text: str) -> None:
 
 
 def commit() -> str:
-    """The commit that figures are of, such as "commit 1a2b3c4"; says so if files have changed since."""
+    """The last commit that figures can depend on, such as "commit 1a2b3c4"; says so if files have changed since."""
 
     def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(REPOSITORY), *arguments], check=True, capture_output=True, text=True
-        ).stdout.strip()
+        command = ["git", "-C", str(REPOSITORY), *arguments, "--", "rtl", "hls/*.h", "hls/*.cpp", "host/zeroskip"]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
     try:
-        changed = git("status", "--porcelain", "--untracked-files=no", "--", "rtl", "hls", "host/zeroskip")
-        return f"commit {git('rev-parse', '--short=7', 'HEAD')}" + (", with changes" if changed else "")
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        return f"commit {git('log', '-1', '--format=%h', '--abbrev=7')}" + (", with changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "an unknown commit"

@@ -1,16 +1,17 @@
-"""Writes docs/results/gather.md, what the gather engine reaches beside trident and zena, and README's networks.
+"""Writes docs/results/gather.md, what gather reaches beside trident and zena, and the networks in two READMEs.
 
     python host/benchmarks/gather.py [--networks demo EfficientNet-Lite0 ...] [--output FILE]
 
-README's table is written only when all networks are measured.  Cycles are those of the exact cycle model
-(``tests/rtl`` and ``tests/system`` hold it to the RTL), resources those that ``make synth-update`` has committed.
-Networks that are not installed are left out (``make networks`` installs them).
+The tables in README.md and hls/README.md are written only when no network of ``SHOWN`` is missing.  Cycles are those
+of the exact cycle model (``tests/rtl`` and ``tests/system`` hold it to the RTL), resources those that ``make
+synth-update`` has committed.  Networks that are not installed are left out (``make networks`` installs them).
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import sys
 import time
 from pathlib import Path
@@ -36,7 +37,7 @@ from zeroskip.runtime.conv import expected
 
 PAGE = REPOSITORY / "docs" / "results" / "gather.md"
 TEXT = Path(__file__).with_suffix(".md")
-README = REPOSITORY / "README.md"
+README, HLS = REPOSITORY / "README.md", REPOSITORY / "hls" / "README.md"
 
 MIXES = ((34.2, 59.8, 6.0), (50, 40, 10), (80, 15, 5), (70, 29, 1))
 """Percent of zeros, non-outliers, outliers.  The first is a published mean of VGG-16, the last a pruned network."""
@@ -49,11 +50,13 @@ WIDE = dataclasses.replace(get_config("gather"), name="wide", lanes=4, wgs=32, s
 FOUR = dataclasses.replace(ONE, name="four", lanes=4, steps=2048)
 """The same with four lanes: a filter has twice the steps, and half the rounding."""
 
-WEIGHTS = {"default": {}, "budget 3 dB": {"budget": 3}, "half pruned": {"prune": 0.5}}
+WEIGHTS = {"default": {}, "half pruned": {"prune": 0.5}}
 PRUNED = ("mnist-conv", "digit-recognizer")
 """Networks that keep their answers when half of the weights are taken away without training them again."""
-LARGE = ("VGG-16",)
-"""Networks on which zena's cycle model takes too long, and a second kind of weights."""
+STUDIED = ("demo", "mnist-conv", "digit-recognizer", "CIFAR-10 ResNet", "EfficientNet-Lite0")
+"""Networks that other engines and builds than `z2` and `gather` are measured on, too."""
+SHOWN = tuple(name for name in zoo.NETWORKS if name != "VGG-16")
+"""VGG-16 takes ten minutes; `--networks` adds it."""
 
 
 def percent(value: float) -> str:
@@ -172,9 +175,10 @@ def dead_steps(models: dict) -> str:
 # -- networks ------------------------------------------------------------------------------------------
 def run(model, images: np.ndarray, config, glue: bool = False):
     with zs.open_device("model", config, glue=glue or None) as device:
-        return reschedule(model, config).run(device, images)
+        return model.run(device, images)
 
 
+@functools.cache
 def bound_steps(model, config) -> list[tuple[str, float, float, float]]:
     """For every layer and one image: name, multiplications, ideal and scheduled steps."""
     scheduled = reschedule(model, config, activation_skip=False)
@@ -190,11 +194,7 @@ def bound_steps(model, config) -> list[tuple[str, float, float, float]]:
 
 def weights_of(name: str) -> list[str]:
     """The kinds of weights that a network is shown with."""
-    return [
-        label
-        for label in WEIGHTS
-        if (name in PRUNED or label != "half pruned") and (name not in LARGE or label == "default")
-    ]
+    return [label for label in WEIGHTS if name in PRUNED or label != "half pruned"]
 
 
 def compiled(names: list[str]) -> dict:
@@ -227,21 +227,24 @@ def networks(models: dict, quality: dict[tuple[str, str], str]) -> tuple[str, st
         for label, model in by_weights.items():
             expected_outputs = model.reference(images)
             for engine, config in {**ENGINES, "wide": WIDE}.items():
-                if engine == "zena" and name in LARGE:
+                if engine not in ("trident", "gather") and name not in STUDIED:
                     continue
+                scheduled = reschedule(model, config)
                 for glue in (False, True) if get_config(config).glue_sums else (False,):
-                    result = run(model, images, config, glue)
+                    result = run(scheduled, images, config, glue)
                     if not np.array_equal(result.outputs, expected_outputs):
                         raise SystemExit(f"{name}, {label}, {engine}: the model device differs from the reference")
                     cycles[name, label, engine, glue] = result.cycles
                     print(f"{name}, {label}, {engine}, {glue=}: {result.cycles:,}", file=sys.stderr, flush=True)
             row = [f"{name}, {label}", quality[name, label], judge.float_text]
             for glue in (False, True):
-                trident, gather, wide = (cycles[name, label, engine, glue] for engine in ("trident", "gather", "wide"))
-                row += [f"{trident:,}", f"{gather:,}", f"{trident / gather:.2f}", f"{wide:,}"]
+                trident, gather = (cycles[name, label, engine, glue] for engine in ("trident", "gather"))
+                wide = cycles.get((name, label, "wide", glue))
+                row += [f"{trident:,}", f"{gather:,}", f"{trident / gather:.2f}", f"{wide:,}" if wide else ""]
             rows.append(row)
-            builds = ("z2", "gather", ONE, FOUR)
-            shares.append([f"{name}, {label}", *(percent(of_the_ideal(model, config)) for config in builds)])
+            if name in STUDIED:
+                builds = ("z2", "gather", ONE, FOUR)
+                shares.append([f"{name}, {label}", *(percent(of_the_ideal(model, config)) for config in builds)])
     head = ["network, weights", "accuracy", "float", "trident `z2`, cycles", "gather, cycles", "ratio", "gather 4 × 32"]
     head += ["with glue: trident", "gather", "ratio", "gather 4 × 32"]
     ideal_head = ["network, weights", "trident `z2`", "gather", "gather, 1 WG", "gather, 1 WG of 4 lanes"]
@@ -264,6 +267,18 @@ def summary_table(quality: dict[tuple[str, str], str], cycles: dict) -> str:
             rows.append([name, quality[name, label], accuracy.judge(name).float_text, *(f"{c:,}" for c in counts)])
     head = ["network", "accuracy", "float", "`z2`, cycles", "`gather`, cycles", "`gather` with the HLS kernels, cycles"]
     return table(head, rows)
+
+
+def glue_table(quality: dict[tuple[str, str], str], cycles: dict) -> str:
+    """hls/README.md's table: the default weights on both builds."""
+    rows = []
+    for name, label in quality:
+        for engine, build in (("trident", "z2"), ("gather", "gather")):
+            if label == "default":
+                without, glue = (cycles[name, label, engine, way] for way in (False, True))
+                worth = [quality[name, label], accuracy.judge(name).float_text]
+                rows.append([f"{name}, `{build}`", *worth, f"{without:,}", f"{glue:,}", f"{without / glue:.2f}×"])
+    return table(["network, build", "accuracy", "float", "without glue, cycles", "glue, cycles", "gain"], rows)
 
 
 def every_layer(model) -> str:
@@ -294,10 +309,10 @@ def side_by_side(quality: dict[tuple[str, str], str], cycles: dict) -> str:
         rows.append([f"{engine}, `{name}`", str(get_config(name).macs), *cells])
     text = [table(["engine, build", "multipliers", "LUT", "FF", "DSP48E1", "RAMB36"], rows)]
     rows = []
-    for (name, label), text in quality.items():
-        if name in LARGE:
+    for (name, label), worth in quality.items():
+        if name not in STUDIED:
             continue
-        row = [f"{name}, {label}", text]
+        row = [f"{name}, {label}", worth]
         for engine, build in ENGINES.items():
             count = cycles[name, label, engine, False]
             found = figures.get(build, {}).get("resources")
@@ -309,7 +324,7 @@ def side_by_side(quality: dict[tuple[str, str], str], cycles: dict) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--networks", nargs="*", default=list(zoo.NETWORKS), choices=list(zoo.NETWORKS))
+    parser.add_argument("--networks", nargs="*", default=list(SHOWN), choices=list(zoo.NETWORKS))
     parser.add_argument("--output", type=Path, default=PAGE)
     arguments = parser.parse_args()
     names = [name for name in arguments.networks if not zoo.NETWORKS[name].missing]
@@ -330,9 +345,10 @@ def main() -> None:
     )  # fmt: skip
     write_atomic(arguments.output, text)
     print(arguments.output)
-    if set(names) == set(zoo.NETWORKS):
+    if set(names) >= set(SHOWN):
         fill(README, "networks", f"\n{summary_table(quality, cycles)}\n")
-        print(README)
+        fill(HLS, "glue", f"\n{glue_table(quality, cycles)}\n")
+        print(README, HLS, sep="\n")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ host alone: building streams, reading results, requantising. KiB are what the DM
 ``python host/benchmarks/glue.py --networks demo EfficientNet-Lite0 ... [--builds z2 gather]`` runs one image through
 networks of ``tests/networks`` (``make networks`` installs them) the same three ways, kernels and Verilog simulated
 together, and prints cycles, from a transfer's first input beat to its last sum, and accuracy. It takes a minute or two
-per network. ``--write`` puts the table into hls/README.md.
+per network. hls/README.md has the same cycles from the cycle model (``gather.py``).
 
 All outputs must equal the integer reference, bit for bit.
 """
@@ -21,7 +21,7 @@ import sys
 import time
 
 import numpy as np
-from _markdown import REPOSITORY, fill, table
+from _markdown import REPOSITORY, table
 
 sys.path.insert(0, str(REPOSITORY / "tests" / "networks"))
 
@@ -30,7 +30,6 @@ from zeroskip.compiler.network import reschedule
 from zeroskip.examples import digits
 from zeroskip.runtime import conv
 
-WRITTEN = ("demo", "digit-recognizer", "CIFAR-10 ResNet", "EfficientNet-Lite0", "MobileNetV1", "MobileNetV2")
 WAYS = (("host", False, False), ("glue", True, False), ("glue, no zeros", True, True))
 
 
@@ -107,8 +106,8 @@ def host_times(config: str, count: int, repeat: int) -> None:
         print(f"{name:>24}" + "".join(f"{1e3 * seconds:20.2f}{beats / 128:8.0f}" for seconds, beats in ways))
 
 
-def network_cycles(names: list[str], builds: list[str]) -> str:
-    """The table of networks, as it stands in hls/README.md."""
+def network_cycles(names: list[str], builds: list[str], kind: str) -> str:
+    """A table of networks."""
     import accuracy
 
     rows = []
@@ -122,7 +121,7 @@ def network_cycles(names: list[str], builds: list[str]) -> str:
             model = reschedule(compiled, build)
             cells, cycles, waits, speeds = [], [], [], []
             for _, glue, compress in WAYS:
-                with zs.open_device("sim", build, glue=glue) as device:
+                with zs.open_device(kind, build, glue=glue) as device:
                     device.compress = compress
                     start = time.perf_counter()
                     result = model.run(device, images)
@@ -148,13 +147,11 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=16)
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--networks", nargs="+", metavar="NAME", help="cycles and accuracy of these networks instead")
-    parser.add_argument("--write", action="store_true", help=f"into hls/README.md: {', '.join(WRITTEN)}")
+    parser.add_argument("--device", choices=("sim", "model"), default="sim", help="with --networks: sim is the Verilog")
     parser.add_argument("--builds", nargs="+", default=["z2", "gather"], help="with --networks: on these builds")
     arguments = parser.parse_args()
-    if arguments.write:
-        fill(REPOSITORY / "hls" / "README.md", "glue", f"\n{network_cycles(list(WRITTEN), arguments.builds)}\n")
-    elif arguments.networks:
-        print(network_cycles(arguments.networks, arguments.builds))
+    if arguments.networks:
+        print(network_cycles(arguments.networks, arguments.builds, arguments.device))
     else:
         host_times(arguments.config, arguments.images, arguments.repeat)
 

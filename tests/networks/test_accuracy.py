@@ -9,6 +9,8 @@ import zoo
 
 FLOAT = {"CIFAR-10 ResNet": 18, "MobileNetV1": 16, "EfficientNet-Lite0": 18}
 """Right answers of the float network, of foolbox's 20."""
+LOST = {"MobileNetV1": 2}
+"""Answers that the default may lose; one where nothing is said."""
 
 
 def judge(name: str):
@@ -19,14 +21,29 @@ def judge(name: str):
 
 
 def near(name: str, quality: accuracy.Quality) -> bool:
-    """Whether a network is as good as the default weights are to leave it: within one image of float."""
-    if name.startswith("VGG-16"):
-        return quality.sqnr > 32
-    return quality.values[0] >= FLOAT[name] - 1
+    """Whether the default weights keep the network: answers nearly as many as float's, embeddings beside."""
+    if name in FLOAT:
+        return quality.values[0] >= FLOAT[name] - LOST.get(name, 1)
+    if name == "MobileNetV2":
+        return quality.values[0] >= 0.99 and quality.values[1] >= 0.97
+    if name == "thin ResNet-50":
+        return quality.values[0] < 0.01
+    return quality.sqnr >= 32  # VGG-16
 
 
-def compiled(name: str, layers: int, macs: float) -> None:
-    """Compiles a network, holds its outputs to the aim and the model device to the reference."""
+@pytest.mark.parametrize(
+    "name, layers, macs",
+    [
+        ("CIFAR-10 ResNet", 10, 12.5e6),
+        pytest.param("EfficientNet-Lite0", 50, 385e6, marks=pytest.mark.slow),
+        pytest.param("MobileNetV1", 28, 569e6, marks=pytest.mark.slow),
+        pytest.param("MobileNetV2", 52, 299.5e6, marks=pytest.mark.slow),
+        pytest.param("thin ResNet-50", 54, 1069e6, marks=pytest.mark.slow),
+        pytest.param("VGG-16 at 112x112", 13, 15.35e9 / 4, marks=pytest.mark.slow),
+    ],
+)
+def test_the_default_keeps_the_network(name, layers, macs):
+    """Outputs meet the aim, and the model device's are the reference's, bit for bit."""
     found = judge(name)
     if name in FLOAT:
         assert found.quality(found.float).values == (FLOAT[name], 20)
@@ -40,20 +57,6 @@ def compiled(name: str, layers: int, macs: float) -> None:
     np.testing.assert_array_equal(result.outputs, outputs[:1])
     assert result.cycles > 0 and len(result.layers) == layers
     assert sum(layer.macs for layer in result.layers) == pytest.approx(macs, rel=0.01)
-
-
-def test_cifar_resnet():
-    compiled("CIFAR-10 ResNet", 10, 12.5e6)
-
-
-@pytest.mark.slow
-def test_mobilenet_v1():
-    compiled("MobileNetV1", 28, 569e6)
-
-
-@pytest.mark.slow
-def test_vgg16():
-    compiled("VGG-16 at 112x112", 13, 15.35e9 / 4)
 
 
 @pytest.mark.parametrize(
