@@ -38,14 +38,22 @@ class Recorder:
 
 
 class Replay:
-    """A device that gives the recorded answers, if it is asked the recorded questions."""
+    """A device that gives the recorded answers, if it is asked the recorded questions.
+
+    Args:
+        path: what :meth:`Recorder.save` wrote.
+        config, glue, compress: of the device.
+        check: False: do not compare the words, for measurements of time.
+    """
 
     kind = "replay"
 
-    def __init__(self, path: Path, config, glue: bool, compress: bool) -> None:
+    def __init__(self, path: Path, config, glue: bool, compress: bool, check: bool = True) -> None:
         self.config, self.glue, self.compress = config, glue, compress
-        self._recorded = np.load(path)
-        self._count = len(self._recorded.files) // 3
+        with np.load(path) as file:
+            self._recorded = dict(file)
+        self._count = len(self._recorded) // 3
+        self._check = check
         self.beats = self.done = 0
 
     def execute(self, words, out_beats, *, most=False):
@@ -53,7 +61,7 @@ class Replay:
         assert index < self._count, f"more than the {self._count} transfers of the recording"
         expected, numbers = self._recorded[f"words{index}"], self._recorded[f"numbers{index}"]
         assert words.dtype == expected.dtype and words.shape == expected.shape, (words.shape, expected.shape)
-        wrong = np.flatnonzero(words != expected)
+        wrong = np.flatnonzero(words != expected) if self._check else ()
         assert not len(wrong), f"transfer {index}: {len(wrong)} of {len(words)} words differ, the first at {wrong[0]}"
         assert out_beats == numbers[0]
         self.done += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .kept import kept
 from .program import ConvPlan
 
 
@@ -13,9 +14,8 @@ def intersections(plan: ConvPlan, nonzero: np.ndarray) -> int:
     Args:
         nonzero: bool (N, C, H, W), which input activations are not zero.
     """
-    w = plan.weights
-    filters, channels, rows, columns = w.shape
-    weights = np.count_nonzero(w.reshape(plan.groups, filters // plan.groups, *w.shape[1:]), axis=1)
+    channels, rows, columns = plan.weights.shape[1:]
+    weights = kept(plan, "nonzero", lambda: _nonzero_weights(plan))
     top, left, bottom, right = plan.padding
     padded = np.pad(nonzero, ((0, 0), (0, 0), (top, bottom), (left, right)))
     height, width = plan.output_size(*nonzero.shape[2:])
@@ -27,6 +27,12 @@ def intersections(plan: ConvPlan, nonzero: np.ndarray) -> int:
             met = np.count_nonzero(seen, axis=(0, 2, 3)).astype(np.int64).reshape(plan.groups, channels)
             total += int((weights[:, :, r, s] * met).sum())
     return total
+
+
+def _nonzero_weights(plan: ConvPlan) -> np.ndarray:
+    """Non-zero weights of all filters of a group that meet a channel and tap: (groups, C / groups, R, S)."""
+    w = plan.weights
+    return np.count_nonzero(w.reshape(plan.groups, len(w) // plan.groups, *w.shape[1:]), axis=1)
 
 
 def multiplications(plan: ConvPlan, images: int, height: int, width: int) -> int:

@@ -10,6 +10,7 @@ from . import glue, stream, zena_stream
 from .bounds import intersections, multiplications
 from .hostops import Finish, Quant
 from .image import column_image, pixel_map
+from .kept import kept
 from .phases import join
 from .program import ConvPlan, blocks_of
 
@@ -175,6 +176,11 @@ def expected(
         ``step_cycles``: steps times pixels without activation skip; ``dense_cycles``: the same for the dense
         schedule; ``ideal_cycles``: for (non-outliers / 2 + outliers) / (LANES * FILTERS) steps per filter group.
     """
+    key = ("expected", images, height, width, act_format, finish)
+    return dict(kept(plan, key, lambda: _expected(plan, images, height, width, act_format, finish)))
+
+
+def _expected(plan: ConvPlan, images: int, height: int, width: int, act_format: int, finish: bool) -> dict[str, float]:
     found = {"step_cycles": 0.0, "dense_cycles": 0.0, "ideal_cycles": 0.0}
     shape = (images, plan.weights.shape[1] * plan.groups, height, width)
     share = _share(plan, shape, act_format, finish)
@@ -214,6 +220,10 @@ def programs(plan: ConvPlan, shape: tuple[int, ...], act_format: int, finish: bo
 
 def _share(plan: ConvPlan, shape: tuple[int, ...], act_format: int, finish: bool) -> int:
     """Images to run at a time."""
+    return kept(plan, ("share", shape, act_format, finish), lambda: _largest_share(plan, shape, act_format, finish))
+
+
+def _largest_share(plan: ConvPlan, shape: tuple[int, ...], act_format: int, finish: bool) -> int:
     images, _, height, width = shape
     engine, options = STREAMS[plan.config.engine], {"finish": True} if finish else {}
 

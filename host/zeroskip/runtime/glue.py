@@ -11,6 +11,7 @@ import numpy as np
 from ..hardware.config import Config
 from ..hardware.packets import FINISH_FILTER_0, FINISH_FILTER_1, FINISH_HEADER, GROUP, KIND_FINISH, encode
 from .hostops import Finish
+from .kept import kept
 from .parts import GatherPart, Part
 from .program import ConvPlan
 from .zero_groups import decompress, most_beats
@@ -22,6 +23,10 @@ def usable(device, plan: ConvPlan) -> bool:
     """Whether a device's glue can finish a layer: it has one, and every filter's sums are in one part."""
     if not getattr(device, "glue", False) or not plan.config.glue_sums:
         return False
+    return kept(plan, "in one part", lambda: _in_one_part(plan))
+
+
+def _in_one_part(plan: ConvPlan) -> bool:
     filters = np.concatenate([part.outputs for part in plan.parts])
     return np.array_equal(np.sort(filters[filters >= 0]), np.arange(len(plan.weights) * plan.outputs))
 
@@ -37,7 +42,19 @@ def exit_of(config: Config, filters: int) -> dict[str, int]:
 
 
 def packets(plan: ConvPlan, part: Part | GatherPart, finish: Finish, compress: bool) -> np.ndarray:
-    """The FINISH packets of a part's runs: uint64 (E, packet_beats).  A filter that there is not gives zero points."""
+    """The FINISH packets of a part's runs: uint64 (E, packet_beats).  A filter that there is not gives zero points.
+
+    They are kept as long as the plan is run with the same numbers.
+    """
+    store, key = plan._kept, ("finish", id(part), compress)
+    made, words = store.get(key, (None, None))
+    if made is None or not finish.same(made):
+        words = _packets(plan, part, finish, compress)
+        store[key] = finish, words
+    return words
+
+
+def _packets(plan: ConvPlan, part: Part | GatherPart, finish: Finish, compress: bool) -> np.ndarray:
     header = encode(
         FINISH_HEADER,
         kind=KIND_FINISH,

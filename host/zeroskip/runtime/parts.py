@@ -16,7 +16,7 @@ import numpy as np
 
 from ..hardware.config import Config
 from ..hardware.packets import ROUTES
-from .indices import repeat
+from .indices import bincount, repeat
 from .tiling import Layout
 
 if TYPE_CHECKING:
@@ -134,8 +134,8 @@ class GatherPart(ScheduledPart):
         need(self.lanes.shape == (len(self.slots), config.lanes), f"lanes of shape {self.lanes.shape}")
         need(self.lanes.min() >= 0 and self.lanes.max() >> 8 < len(ROUTES), "a route that is none")
         step, lane, bank = self._reads(config.refs)
-        read = np.zeros((len(self.slots), config.refs), np.int8)
-        np.add.at(read, (step, bank), 1)
+        # Not np.add.at: in the board's NumPy it took nine tenths of the time of loading.
+        read = bincount(step * config.refs + bank, minlength=self.slots.size).reshape(self.slots.shape)
         need(read.max() <= 1, "two lanes of a step read one bank")
         need((read == (self.slots >= 0)).all(), "a step reads other banks than it has columns for")
         if self.apart:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import FileFormatError
 from ..hardware.config import Config
+from .kept import kept
 from .modes import MODES
 from .parts import GatherPart, Part
 from .phases import columns_of, kernel_width
@@ -61,6 +62,7 @@ class ConvPlan:
     placed: np.ndarray | None = None
     phases: int = 1
     _programs: dict = field(default_factory=dict, repr=False, compare=False)
+    _kept: dict = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def kernel(self) -> tuple[int, int]:
@@ -106,7 +108,7 @@ class ConvPlan:
 
     def statistics(self) -> dict[str, float]:
         """Fractions of the weights that are zero, non-outlier and outlier."""
-        return weight_kinds(self.weights)
+        return dict(kept(self, "kinds", lambda: weight_kinds(self.weights)))
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
         """(OH, OW) for an input map; not positive where the kernel does not fit."""

@@ -1,0 +1,26 @@
+"""What is the same for every run of a layer is computed once: on the board it took a fourth of the time of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from .program import ConvPlan
+
+_MOST = 64
+"""Values of a layer; those for other sizes of batch go first."""
+
+Value = TypeVar("Value")
+
+
+def kept(plan: ConvPlan, key: Hashable, make: Callable[[], Value]) -> Value:
+    """The value of ``make()``, which follows from the plan and ``key`` alone; threads may share a plan."""
+    store = plan._kept
+    found = store.get(key)
+    if found is None:
+        found = make()
+        for old in list(store)[: max(0, len(store) + 1 - _MOST)]:
+            store.pop(old, None)
+        store[key] = found
+    return found
