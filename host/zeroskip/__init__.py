@@ -89,8 +89,25 @@ def compile(onnx, config="tiny", calibration=None, **options):
     return compile(onnx, config, calibration, **options)
 
 
-def load(path):
-    """Load a model from a ``.zsk`` file; see :func:`zeroskip.runtime.zsk.load`."""
+def load(path, check=False):
+    """Load a model from a ``.zsk`` file; see :func:`zeroskip.runtime.zsk.load`.
+
+    Args:
+        check: also execute every layer's schedule and compare what it computes with the layer's weights
+            (:mod:`zeroskip.models.verify`); for files from others, on a workstation: it takes seconds.
+
+    Raises:
+        FileFormatError: with ``check``, a schedule does not compute its weights; the message names the layer.
+    """
     from .runtime.zsk import load
 
-    return load(path)
+    model = load(path)
+    if check:
+        from .errors import FileFormatError
+        from .models.verify import verify
+
+        try:
+            verify(model)
+        except FileFormatError as error:
+            raise FileFormatError(f"{path}: {error}") from error
+    return model

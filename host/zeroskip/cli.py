@@ -186,6 +186,9 @@ def parser() -> argparse.ArgumentParser:
 
     one = add("info", "show what is in a .zsk file or what a build configuration means")
     one.add_argument("what", metavar="MODEL.zsk|CONFIG")
+    one.add_argument(
+        "--verify", action="store_true", help="of a model: also check that every schedule computes its layer's weights"
+    )
 
     one = add("report", "show a report's data as a table, turn it into an HTML page, or compare builds and engines")
     one.add_argument(

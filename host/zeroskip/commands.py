@@ -201,7 +201,7 @@ def info(options) -> None:
     """``zeroskip info``"""
     from .info import show
 
-    show(options.what)
+    show(options.what, verify=options.verify)
 
 
 def report(options) -> None:

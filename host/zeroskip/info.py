@@ -9,8 +9,11 @@ from .hardware.config import BUILTIN, Config, get_config
 from .runtime.zsk import is_zsk
 
 
-def show(what: str) -> None:
+def show(what: str, verify: bool = False) -> None:
     """Print what is known of a ``.zsk`` file or a configuration.
+
+    Args:
+        verify: also check that the file's schedules compute its weights.
 
     Raises:
         InputError: neither; or an ONNX file, with the command that compiles it.
@@ -19,7 +22,9 @@ def show(what: str) -> None:
     """
     suffix = Path(what).suffix
     if is_zsk(what):
-        return _model(what)
+        return _model(what, verify)
+    if verify:
+        raise InputError(f"{what}: --verify checks compiled models, MODEL.zsk")
     if suffix == ".onnx":
         raise InputError(f"{what}: info shows compiled models; make one with: zeroskip compile {what} -o MODEL.zsk")
     try:
@@ -41,13 +46,13 @@ def _configuration(config: Config) -> None:
     )
 
 
-def _model(path: str) -> None:
+def _model(path: str, verify: bool) -> None:
     import zeroskip
 
     from .report import Run
     from .report.measured import weights_text
 
-    model = zeroskip.load(path)
+    model = zeroskip.load(path, check=verify)
     _configuration(model.config)
     print()
     schedule = Run(model.info.get("mode", "?"), bool(model.info.get("activation_skip")), "", ())
@@ -58,6 +63,7 @@ def _model(path: str) -> None:
             **_outputs(model),
             "schedule": schedule.label,
             "weights": weights_text(model.info),
+            **({"schedules": f"compute their weights, all {len(model.layers)} layers"} if verify else {}),
         }
     )
     print()
