@@ -1,9 +1,9 @@
 """Whether the schedules of a compiled network compute its weights.
 
 A file holds weights and, apart from them, steps that multiply them; its checksum says that it is what was written, not
-that the two agree.  Here every layer's own stream is made and executed by the functional model, on a small map of random
-activations without zeros, and its sums must be those of the weights.  A weight that is wrong, missing, or meets another
-activation shows in every pixel.
+that the two agree.  Here every layer's own stream is made and executed by the functional model, on a small map of
+random activations without zeros, and its sums must be those of the weights.  A weight that is wrong, missing, or meets
+another activation shows in every pixel.
 """
 
 from __future__ import annotations
