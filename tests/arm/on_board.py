@@ -5,6 +5,8 @@ For every case of cases.json: load the model, run it (or the self-test) against 
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ import numpy as np
 import zeroskip
 from replay import Replay
 from zeroskip.hardware.config import get_config
+from zeroskip.info import show
 from zeroskip.runtime.selftest import selftest
 
 
@@ -33,6 +36,9 @@ def run(folder: Path, case: dict) -> str:
         (folder / f"{case['name']}.json").write_text(json.dumps(result.to_json()))
         np.savez(folder / f"{case['name']}.npz", outputs=result.outputs, integers=result.integers)
         if case["reference"]:
+            with contextlib.redirect_stdout(io.StringIO()) as said:
+                show(str(folder / case["model"]))
+            (folder / f"{case['name']}.info").write_text(said.getvalue())
             np.save(folder / f"{case['name']}.reference.npy", model.reference(np.load(folder / case["images"])))
     device.finish()
     return f"{case['name']}: {device.done} transfers, {device.beats} words"
