@@ -17,6 +17,9 @@ from .program import ConvPlan, blocks_of
 _PROGRAM_BEATS = 1 << 22
 """A batch is run in shares whose programs take at most this many beats each (but at least one image)."""
 
+MAX_BEATS = 1 << 26
+"""Beats that a program of one image may take: 512 MiB."""
+
 STREAMS = {"trident": stream, "gather": stream, "zena": zena_stream}
 """Engine -> the module that makes its packet streams and reads its sums."""
 
@@ -207,6 +210,12 @@ def programs(plan: ConvPlan, shape: tuple[int, ...], act_format: int, finish: bo
         engine = STREAMS[plan.config.engine]
         options = {"finish": True} if finish else {}
         tiles = [engine.tile_of(plan, part, view, act_format, **options) for part in plan.parts]
+        beats = max(engine.stream_beats(plan, p, t, act_format) for p, t in zip(plan.parts, tiles, strict=True))
+        if beats > MAX_BEATS:
+            raise InputError(
+                f"layer {plan.name!r}: a program of {beats:,} words of 64 bits for maps of {height}x{width}; accepted: "
+                f"{MAX_BEATS:,}; compile the network for smaller maps or a larger configuration"
+            )
         built = tuple(
             engine.build(plan, part, view, tile, pixels, (count, blocks), act_format, **options)
             for part, tile in zip(plan.parts, tiles, strict=True)

@@ -7,6 +7,7 @@ same integers, so their results are equal bit for bit or something is broken.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -24,6 +25,9 @@ from .results import Progress, Recorder, Result
 
 CHUNK_BYTES = 128 * 2**20
 """Working memory for one chunk of a batch; the board has 512 MiB in all."""
+
+MAX_COMPUTED = 2**32
+"""Elements of all tensors of one image together."""
 
 _BYTES = 24
 """Bytes per element while a layer is computed: its input as 8 and 16 bits, its sums as 32, 64 and 64."""
@@ -199,10 +203,13 @@ class Model:
         Raises:
             FileFormatError: what does not fit, naming the node.
         """
-        known = {self.input}
-        for tensor in self.tensors.values():
-            if not tensor.shape or min(tensor.shape) < 1 or np.prod(tensor.shape, dtype=float) > MAX_ELEMENTS:
-                raise FileFormatError(f"a tensor of shape {tensor.shape}")
+        known, elements = {self.input}, 0
+        for name, tensor in self.tensors.items():
+            if not tensor.shape or min(tensor.shape) < 1 or math.prod(tensor.shape) > MAX_ELEMENTS:
+                raise FileFormatError(f"tensor {name!r} of shape {tensor.shape}; accepted: {MAX_ELEMENTS} elements")
+            elements += math.prod(tensor.shape)
+        if elements > MAX_COMPUTED:
+            raise FileFormatError(f"tensors of {elements:,} elements for one image; accepted: {MAX_COMPUTED:,}")
         for node in self.nodes:
             try:
                 if not known.issuperset(node.inputs) or node.output in known:

@@ -7,12 +7,17 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ..hardware.packets import FORMAT_S16, FORMAT_U8
 from .hostops import DIVIDE_SHIFT, FRACTION, MAX_SHIFT, SOFTMAX_AXIS, SOFTMAX_ONE, SUM_LIMIT, out_size
 from .nodes import ENDS, Node, Tensor
 from .normalise import MAX_WINDOW
+from .program import ConvPlan, blocks_of
 
 MAX_ELEMENTS = 2**28
 """Elements of one image's tensor, padding included, that a node may have."""
+
+MAX_BEATS = 2**25
+"""Words of 64 bits that one image's input to a layer may take as an engine's columns: 256 MiB."""
 
 _WINDOW = {"kernel": 2, "stride": 2, "padding": 4, "dilation": 2}
 _SCALE = {"multiplier": np.int32, "shift": np.int8}
@@ -103,11 +108,23 @@ def _conv(node: Node, x: Tensor, y: Tensor) -> tuple[int, ...]:
     reach = np.abs(plan.weights.astype(np.int64)).reshape(filters, -1).sum(axis=1) * x.quant.reach
     reach += np.abs(node.arrays["bias"].astype(np.int64))
     _need(reach.max() < SUM_LIMIT, "sums beyond 32 bits")
-    _window(x.shape if len(x.shape) == 3 else (x.shape[0], 1, 1), plan.weights.shape[2:], plan.padding, plan.dilation)
+    maps = x.shape if len(x.shape) == 3 else (x.shape[0], 1, 1)
+    _window(maps, plan.weights.shape[2:], plan.padding, plan.dilation)
+    beats = _stream_beats(plan, x, *maps[1:])
+    _need(beats <= MAX_BEATS, f"a map of {beats:,} words of 64 bits as the engine takes it; accepted: {MAX_BEATS:,}")
     if len(x.shape) == 1:
         _need(plan.output_size(1, 1) == (1, 1), "a matrix product with a window")
         return (filters,)
     return (filters, *plan.output_size(*x.shape[1:]))
+
+
+def _stream_beats(plan: ConvPlan, x: Tensor, height: int, width: int) -> int:
+    """Words that one image takes as the engine's columns, or places of its padded map, if those are more."""
+    top, left, bottom, right = plan.padding
+    rows, columns = plan.output_size(height, width) if plan.blocking == "folded" else (height, plan.columns(width))
+    wide = FORMAT_S16 if x.quant.dtype == "int16" or not plan.config.scheduled else FORMAT_U8
+    beats = (rows * columns + 1) * sum(blocks_of(plan)) * plan.config.column_beats(wide)
+    return max(beats, (height + top + bottom) * (width + left + right))
 
 
 def _pair(node: Node, a: Tensor, b: Tensor, y: Tensor) -> tuple[int, ...]:

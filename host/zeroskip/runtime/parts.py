@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from .program import ConvPlan
 
 
+MAX_STEPS = 2.0**31
+"""Of the ideal bound of a run."""
+
+
 @dataclass(frozen=True)
 class ScheduledPart:
     """What the parts of trident and gather have; E runs, S steps in all.
@@ -69,12 +73,13 @@ class ScheduledPart:
 
     def check(self, plan: ConvPlan, need: Callable) -> None:
         """Call ``need(condition, what)`` for everything that a well-formed stream depends on."""
-        config, runs, steps = plan.config, len(self.steps), int(self.steps.sum())
+        config, runs, steps = plan.config, len(self.steps), int(self.steps.sum(dtype=np.int64))
         at_once = config.lanes if self.apart else config.filters
         need(self.filters.shape == (runs, at_once), f"filters of shape {self.filters.shape}")
         need(min(self.slices, default=0) > 0 and sum(self.slices) == runs, "slices with other runs than there are")
         need(runs and self.steps.min() >= 1 and self.steps.max() <= config.steps, "steps of a run")
         need(self.dense.shape == self.ideal.shape == (runs,), "dense or ideal of a wrong length")
+        need(self.dense.min() >= 0 and ((self.ideal >= 0) & (self.ideal <= MAX_STEPS)).all(), "dense or ideal steps")
         need(self.slots.shape == (steps, config.refs), f"slots of shape {self.slots.shape}")
         need(self.slots.min() >= -1, "a slot refers to no column")
         need(self.slots.max() < plan.taps * self.layout.blocks, "a slot refers to no column")

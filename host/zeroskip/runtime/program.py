@@ -158,7 +158,7 @@ class ConvPlan:
 
     @classmethod
     def from_arrays(cls, meta: dict, arrays: dict[str, np.ndarray]) -> ConvPlan:
-        """Inverse of :meth:`to_arrays`.
+        """Inverse of :meth:`to_arrays`; types and ranges of ``meta`` are checked (``manifest.PLAN``).
 
         Raises:
             FileFormatError: something is missing or does not fit together.
@@ -167,27 +167,17 @@ class ConvPlan:
             config = Config(**meta["config"])
             kind, parts = PARTS[config.engine], []
             for index, scalars in enumerate(meta["parts"]):
-                found = {key: arrays[f"part{index}.{key}"] for key in kind.ARRAYS}
-                if config.scheduled:
-                    found["slices"] = tuple(map(int, scalars["slices"]))
-                parts.append(kind(int(scalars["block0"]), Layout(*map(int, scalars["layout"])), **found))
-            plan = cls(
-                str(meta["name"]),
-                config,
-                arrays["weights"],
-                tuple(map(int, meta["stride"])),
-                tuple(map(int, meta["padding"])),
-                tuple(map(int, meta["dilation"])),
-                int(meta["groups"]),
-                str(meta["mode"]),
-                bool(meta["activation_skip"]),
-                str(meta["blocking"]),
-                tuple(parts),
-                arrays["placed"] if config.engine == "gather" else None,
-                int(meta.get("phases", 1)),
-            )
-        except (KeyError, TypeError, ValueError) as error:
+                found = {key: arrays.pop(f"part{index}.{key}") for key in kind.ARRAYS}
+                parts.append(kind(**{**scalars, "layout": Layout(*scalars["layout"])}, **found))
+            names = "name", "stride", "padding", "dilation", "groups", "mode", "activation_skip", "blocking", "phases"
+            fields = {name: meta[name] for name in names} | {"config": config, "parts": tuple(parts)}
+            if config.engine == "gather":
+                fields["placed"] = arrays.pop("placed")
+            plan = cls(**fields, weights=arrays.pop("weights"))
+        except (KeyError, TypeError) as error:
             raise FileFormatError(f"compiled convolution: {type(error).__name__}: {error}") from error
+        if arrays:
+            raise FileFormatError(f"compiled convolution {plan.name!r}: arrays {sorted(arrays)[:3]} that it has not")
         plan._check()
         return plan
 
@@ -202,9 +192,8 @@ class ConvPlan:
         need(self.weights.dtype in types and self.weights.ndim == 4, "weights are not integers (K, C / groups, R, S)")
         need(self.mode in MODES[self.config.engine], f"mode {self.mode!r}")
         need(self.blocking in BLOCKINGS, f"blocking {self.blocking!r}; accepted: {', '.join(BLOCKINGS)}")
-        lengths = (len(self.stride), len(self.dilation), len(self.padding))
-        need(lengths == (2, 2, 4) and min(*self.stride, *self.dilation) > 0 <= min(self.padding), "geometry")
-        need(self.groups > 0 and len(self.weights) % self.groups == 0, f"{self.groups} groups")
+        need(self.weights.size, "no weights")
+        need(len(self.weights) % self.groups == 0, f"{self.groups} groups")
         need(self.phases == 1 or (self.blocking == "packed" and self.phases > 1), "phases")
         need(self.phases == 1 or (self.phases % self.stride[1] == 0 and self.dilation[1] == 1), "phases")
         if self.placed is not None:
@@ -216,12 +205,21 @@ class ConvPlan:
             for key, (dtype, dims) in part.ARRAYS.items():
                 array = getattr(part, key)
                 need(array.dtype == dtype and array.ndim == dims, f"{key} is not {np.dtype(dtype).name} of rank {dims}")
-            part.check(self, need)
             layout = part.layout
-            need(layout.step >= layout.blocks > 0 <= part.block0, "column layout")
-            last = part.block0 + ((len(part.slices) - 1) * layout.blocks if self.config.scheduled else 0)
-            need(last < sum(blocks_of(self)), "a slice of channels that there are not")
-            need(layout.period > layout.residue >= 0, "column layout")
+            most = self.config.banks if self.config.engine == "trident" else 1
+            need(0 <= layout.step - layout.blocks < most and layout.blocks > 0, f"column layout: step {layout.step}")
+            need(most >= layout.period > layout.residue, f"column layout: period {layout.period}")
+            need(
+                layout.size(*self._extent()) <= self.config.columns,
+                "one output pixel needs more columns than there are",
+            )
+            part.check(self, need)
+            first = (len(part.slices) - 1) * layout.blocks if self.config.scheduled else int(part.tiles.max())
+            need(part.block0 + first < sum(blocks_of(self)), "a slice of channels that there are not")
+
+    def _extent(self) -> tuple[int, int]:
+        """Rows and columns of pixels that one output pixel needs, as the engine sees the layer."""
+        return view_of(self.blocking, 1, 1, 1, self.kernel, (1, 1), self.dilation).extent
 
 
 def channels_of(plan: ConvPlan) -> tuple[int, int]:

@@ -18,6 +18,13 @@ FIRST, FINAL = 1, 2
 """Flags of a job: its sums begin at zero; its sums are sent."""
 
 
+MAX_BUSY = 2.0**40
+"""Expected cycles of a pixel, all jobs."""
+
+MAX_PLACES = 2**20
+"""Partial sums of a PE, those of all passes counted."""
+
+
 @dataclass(frozen=True)
 class JobPart:
     """The jobs of some filters over all their channel blocks, for one tile; J jobs in stream order.
@@ -88,11 +95,18 @@ class JobPart:
         need(self.sub_wg.min() >= 0 and self.sub_wg.max() < config.sub_wgs, "a sub-WG out of range")
         need(self.turn[0] == 0 and set(np.diff(self.turn).tolist()) <= {0, 1}, "passes out of order")
         need(0 <= self.slot.min() <= self.slot.max() < config.job_psums, "a slot out of range")
+        need((int(self.turn[-1]) + 1) * self.slots <= MAX_PLACES, "too many passes with so many slots")
         need(self.chunks.min() >= MIN_CHUNKS and self.chunks.max() <= config.steps, "chunks of a job")
-        need(self.columns.shape == (self.chunks.sum(),) and self.columns.min() >= -1, "a chunk refers to no column")
+        need(
+            self.columns.shape == (self.chunks.sum(dtype=np.int64),) and self.columns.min() >= -1,
+            "a chunk refers to no column",
+        )
         need(self.columns.max() < plan.taps * self.layout.blocks, "a chunk refers to no column")
-        need(self.beats.min() >= config.sub_filters // 4 and self.words.shape == (self.beats.sum(),), "kernel data")
+        need(
+            self.beats.min() >= config.sub_filters // 4 and self.words.shape == (self.beats.sum(dtype=np.int64),),
+            "kernel data",
+        )
         need(self.kernels.min() >= -1 and self.kernels.max() < len(plan.weights), "a filter out of range")
         need((self.flags & ~(FIRST | FINAL) == 0).all() and self.flags[-1] & FINAL, "the last job is not final")
         need(self.busy.shape == self.density.shape == (1,), "busy or density")
-        need(self.busy[0] >= 0 and 0 <= self.density[0] <= 1, "busy or density")
+        need(0 <= self.busy[0] <= MAX_BUSY and 0 <= self.density[0] <= 1, "busy or density")

@@ -16,7 +16,8 @@ offset  bytes  content
 ======  =====  ===========================================================================
 
 The manifest holds the graph, scales and plans; its ``arrays`` is a list of [type, shape], in the
-order of the bytes.  There is no pickle and no compression: nothing is executed, nothing grows.
+order of the bytes; each is used once.  There is no pickle and no compression: nothing is executed, nothing grows.
+``manifest.py`` has the fields and what each may hold.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ from ..errors import ConfigError, FileFormatError, InputError
 from ..files import write_atomic
 from ..hardware.config import FORMAT_VERSION, Config
 from .hostops import Quant
+from .manifest import MANIFEST
 from .network import Model
 from .nodes import Node, Output, Tensor
 from .program import ConvPlan
 
 MAGIC = b"ZEROSKIP"
 VERSION = 2
-TYPES = ("int8", "uint8", "int16", "int32", "int64", "uint64", "float64")
 
 _HEADER = struct.Struct("<8sIIQQ")
 _START = _HEADER.size + hashlib.sha256().digest_size
@@ -85,6 +86,7 @@ def dumps(model: Model) -> bytes:
         "arrays": [[array.dtype.name, array.shape] for array in arrays],
     }
     text = json.dumps(manifest, allow_nan=False).encode()
+    MANIFEST.read(json.loads(text), "manifest")  # a file that could not be loaded is not written
     text += b" " * (-len(text) % 8)
     body = [text, *(part for array in arrays for part in (array.data.cast("B") if array.size else b"", _pad(array)))]
     length = _START + sum(map(len, body))
@@ -133,16 +135,20 @@ def is_zsk(path) -> bool:
 
 
 def loads(data: bytes) -> Model:
-    """A model from the bytes of a file; see :func:`load`."""
+    """A model from the bytes of a file; see :func:`load`.
+
+    Memory and time are bounded by the file's size, and by the limits that ``manifest.py`` and ``Model.check`` state.
+    """
     manifest, body = _open(data)
+    manifest = MANIFEST.read(manifest, "manifest")
     try:
         return _model(manifest, _arrays(manifest["arrays"], body))
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, ConfigError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError, ConfigError) as error:
         raise FileFormatError(f"inconsistent: {type(error).__name__}: {error}") from error
 
 
-def _open(data: bytes) -> tuple[dict, memoryview]:
-    """Check header and checksum; the manifest, and the bytes after it."""
+def _open(data: bytes) -> tuple[object, memoryview]:
+    """Check header and checksum; the manifest's JSON, and the bytes after it."""
     again = "compile the network again"
     if len(data) < _START or data[: len(MAGIC)] != MAGIC:
         short = MAGIC.startswith(data[: len(MAGIC)]) and data
@@ -163,8 +169,6 @@ def _open(data: bytes) -> tuple[dict, memoryview]:
         manifest = json.loads(data[_START : _START + text_length])
     except (ValueError, RecursionError) as error:
         raise FileFormatError(f"its manifest is not JSON ({error})") from error
-    if not isinstance(manifest, dict):
-        raise FileFormatError("its manifest is not an object")
     return manifest, memoryview(data)[_START + text_length :]
 
 
@@ -172,8 +176,6 @@ def _arrays(listed, body: memoryview) -> list[np.ndarray]:
     """Arrays as read-only views of the file's bytes."""
     arrays, at = [], 0
     for dtype, shape in listed:
-        if dtype not in TYPES or not all(isinstance(n, int) and n >= 0 for n in shape):
-            raise FileFormatError(f"an array of type {dtype} and shape {shape}")
         count = math.prod(shape)
         nbytes = count * np.dtype(dtype).itemsize
         if at + nbytes > len(body):
@@ -186,22 +188,24 @@ def _arrays(listed, body: memoryview) -> list[np.ndarray]:
 
 
 def _model(manifest: dict, arrays: list[np.ndarray]) -> Model:
+    left = dict(enumerate(arrays))
+
     def fetch(places: dict[str, int]) -> dict[str, np.ndarray]:
-        return {name: arrays[place] for name, place in places.items() if place >= 0}
+        return {name: left.pop(place) for name, place in places.items()}
 
     nodes = []
     for entry in manifest["nodes"]:
-        attrs = {key: tuple(value) if isinstance(value, list) else value for key, value in entry["attrs"].items()}
         plan = ConvPlan.from_arrays(entry["plan"], fetch(entry["plan_arrays"])) if "plan" in entry else None
-        words = [str(entry[key]) for key in ("op", "name", "label")]
-        nodes.append(Node(*words, tuple(entry["inputs"]), entry["output"], attrs, fetch(entry["arrays"]), plan))
-    tensors = {}
-    for name, entry in manifest["tensors"].items():
-        quant = Quant(float(entry["scale"]), int(entry["zero_point"]), entry["dtype"])
-        tensors[name] = Tensor(tuple(map(int, entry["shape"])), quant)
-    config = Config(**manifest["config"])
-    outputs = tuple(Output(*(str(entry[key]) for key in ("name", "tensor", "dtype"))) for entry in manifest["output"])
-    ends = manifest["input"], outputs, dict(manifest["info"]), str(manifest["input_type"])
-    model = Model(config, tuple(nodes), tensors, *ends)
+        fields = (entry[key] for key in ("op", "name", "label", "inputs", "output", "attrs"))
+        nodes.append(Node(*fields, fetch(entry["arrays"]), plan))
+    if left:
+        raise FileFormatError("an array that nothing uses")
+    tensors = {
+        name: Tensor(entry["shape"], Quant(float(entry["scale"]), entry["zero_point"], entry["dtype"]))
+        for name, entry in manifest["tensors"].items()
+    }
+    outputs = tuple(Output(**entry) for entry in manifest["output"])
+    ends = manifest["input"], outputs, manifest["info"], manifest["input_type"]
+    model = Model(Config(**manifest["config"]), tuple(nodes), tensors, *ends)
     model.check()
     return model
