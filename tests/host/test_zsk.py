@@ -1,5 +1,6 @@
 """The .zsk file: what goes in comes out, and no damaged or hostile file does harm."""
 
+import dataclasses
 import hashlib
 import json
 import struct
@@ -15,6 +16,7 @@ from onnx_models import f32, residual_network
 from zeroskip.errors import ConfigError, FileFormatError, InputError
 from zeroskip.hardware.config import FORMAT_VERSION
 from zeroskip.runtime import zsk
+from zeroskip.runtime.hostops import SUM_LIMIT
 
 START = 64
 
@@ -215,6 +217,54 @@ def test_hostile_manifests(content, change):
     with pytest.raises(FileFormatError) as error:
         zsk.loads(forge(content, change))
     assert len(str(error.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: first(m, "conv")["plan"]["parts"][0]["layout"].__setitem__(1, 1 << 15), "column layout: step 32768"),
+        (lambda m: first(m, "conv")["plan"]["parts"][0]["layout"].__setitem__(3, 64), "column layout: period 64"),
+        (lambda m: first(m, "conv")["plan"].update(dilation=[400, 400]), "more columns than there are"),
+        (lambda m: m["tensors"]["x"].update(zero_point=True), "zero_point is True; accepted: a whole number"),
+        (lambda m: m["tensors"]["x"].update(scale=1e-300), "scale is 1e-300; accepted: a number"),
+        (lambda m: m["info"].update(layers=[1]), r"info.layers is \[1\]; accepted: an object"),
+        (lambda m: m["info"].pop("mode") and None, "info has no 'mode'"),
+        (lambda m: first(m, "conv").update(name="a\x1b[2J"), "accepted: printable text"),
+        (lambda m: first(m, "conv")["arrays"].update(more=len(m["arrays"]) - 1), "inconsistent: KeyError"),
+        (lambda m: m["arrays"].append(["int8", [0]]), "an array that nothing uses"),
+    ],
+)
+def test_what_a_refused_field_holds_and_what_is_accepted(content, change, message):
+    with pytest.raises(FileFormatError, match=message):
+        zsk.loads(forge(content, change))
+
+
+def test_bytes_after_the_last_array(content):
+    """Length and checksum say that they belong to the file."""
+    (length,) = struct.unpack_from("<Q", content, 16)
+    for more in (1, 8, 4096):
+        with pytest.raises(FileFormatError, match=f"{more} bytes after the last array"):
+            zsk.loads(forge(content, lambda m: None, content[START + length :] + bytes(more)))
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_sums_may_reach_32_bits_and_not_one_more(compiled, images, sign):
+    """The largest sum a filter can have: all weights times the farthest activation, and the bias."""
+    node = next(node for node in compiled.nodes if node.op == "conv")
+    reach = compiled.tensors[node.inputs[0]].quant.reach
+    most = SUM_LIMIT - 1 - reach * int(np.abs(node.plan.weights[1].astype(int)).sum())
+
+    def with_bias(value):
+        bias = node.arrays["bias"].copy()
+        bias[1] = value
+        changed = dataclasses.replace(node, arrays={**node.arrays, "bias": bias})
+        nodes = tuple(changed if one is node else one for one in compiled.nodes)
+        return zsk.dumps(dataclasses.replace(compiled, nodes=nodes))
+
+    edge = zsk.loads(with_bias(sign * most))
+    assert (edge.run(GoldenDevice("tiny"), images).outputs == edge.reference(images)).all()
+    with pytest.raises(FileFormatError, match="sums beyond 32 bits"):
+        zsk.loads(with_bias(sign * (most + 1)))
 
 
 def test_hostile_arrays(content):

@@ -10,6 +10,7 @@ import pytest
 
 import zeroskip as zs
 from addresses import fresh_address
+from zeroskip.devices import remote_board, remote_services
 from zeroskip.devices.board import OFFERED
 from zeroskip.devices.remote_board import FIRMWARE, MANAGER, MAX_FILE_BYTES, standin
 from zeroskip.devices.serve import PORT, Server
@@ -60,6 +61,13 @@ class Calls:
             assert error.code().name == "FAILED_PRECONDITION", error
             return error.details()
         return answer.msg
+
+    def refused_status(self, *arguments, **fields):
+        """The status with which a call is refused; None: it is not."""
+        try:
+            self(*arguments, **fields)
+        except self.error as error:
+            return error.code().name
 
     def program(self):
         bit, _ = standin(get_config("tiny"))
@@ -149,6 +157,92 @@ def test_limits_of_streams(calls):
         "device", "writefile", "WriteFileRequest", *[chunk] * 32, **chunk
     )
     assert not calls("device", "existsfile", "ExistsFileRequest", file_path="/big").exists
+
+
+def test_names_count_as_files_do(calls, monkeypatch):
+    assert not calls.refused_status("device", "writefile", "WriteFileRequest", file_path="/a", data=b"1")
+    monkeypatch.setattr(remote_board, "MAX_FILE_BYTES", 1 << 20)
+    name = "/" + "n" * 4000
+    for number in range(300):
+        if status := calls.refused_status("device", "writefile", "WriteFileRequest", file_path=f"{name}{number}"):
+            break
+    assert status == "FAILED_PRECONDITION" and 200 < number < 300
+    assert "at most 4096 bytes" in calls.refused("device", "writefile", "WriteFileRequest", file_path="/" + "n" * 5000)
+    monkeypatch.undo()
+    endless = {"file_path": "/" + "x" * (2 << 20)}  # nothing but names
+    assert "more than" in calls.refused("device", "writefile", "WriteFileRequest", *[endless] * 40, **endless)
+
+
+@pytest.mark.parametrize(
+    "named", [b"", b" ", b"tiny", b"tiny 1234", b"\xff\xfe 01234567 ", b"tiny zzzzzzzz x", b"\x1b[2J 0 0"]
+)
+def test_odd_standins(calls, named):
+    data = b"zeroskip stand-in, no bitstream: " + named
+    data += b" " * (-len(data) % 4)
+    words = np.frombuffer(data, "<u4").byteswap().tobytes()
+    calls("device", "writefile", "WriteFileRequest", file_path=FIRMWARE + "odd.bin", data=words)
+    load = {"file_path": MANAGER + "firmware", "data": b"odd.bin"}
+    assert "stand-in for no configuration" in calls.refused("device", "writefile", "WriteFileRequest", **load)
+
+
+class Unfinished:
+    """Uploads that send one message each and then nothing."""
+
+    def __init__(self, calls, count, **fields):
+        self.more = threading.Event()
+        stub = calls.stubs["device"].writefile
+        message = calls.messages["device"].WriteFileRequest(**fields)
+
+        def messages():
+            yield message
+            self.more.wait(60)
+
+        self.futures = [stub.future(messages(), timeout=60) for _ in range(count)]
+
+    def codes(self):
+        found = sorted(future.exception(60).code().name for future in self.futures)
+        self.more.set()
+        return found
+
+
+def test_unfinished_uploads_leave_the_board_to_others(calls, monkeypatch):
+    monkeypatch.setattr(remote_services, "STALL_SECONDS", 2.0)
+    count = 2 * remote_services.THREADS
+    uploads = Unfinished(calls, count, file_path="/never", data=b"1")
+    assert calls("device", "existsfile", "ExistsFileRequest", file_path="/proc/version").exists
+    few = remote_services.STREAMS
+    assert uploads.codes() == ["DEADLINE_EXCEEDED"] * few + ["RESOURCE_EXHAUSTED"] * (count - few)
+    assert not calls("device", "existsfile", "ExistsFileRequest", file_path="/never").exists
+    calls.program()
+
+
+def test_a_client_that_goes_away_leaves_no_half_file(calls):
+    uploads = Unfinished(calls, 1, file_path="/half", data=b"1")
+    time.sleep(0.2)
+    uploads.futures[0].cancel()
+    uploads.more.set()
+    time.sleep(0.2)
+    assert not calls("device", "existsfile", "ExistsFileRequest", file_path="/half").exists
+    calls.program()
+
+
+def test_clients_that_do_not_take_their_answer_are_cut_off(calls, monkeypatch):
+    monkeypatch.setattr(remote_services, "STALL_SECONDS", 1.0)
+    calls.program()
+    number = calls("buffer", "allocate", "AllocateRequest", size=64 << 20).buffer_id
+    request = calls.messages["buffer"].BufferReadRequest(buffer_id=number)
+    stalled = [calls.stubs["buffer"].read(request, timeout=60) for _ in range(remote_services.THREADS)]
+    assert calls("device", "existsfile", "ExistsFileRequest", file_path="/proc/version").exists
+    time.sleep(3)
+    codes = []
+    for answer in stalled:
+        with pytest.raises(calls.error) as error:
+            list(answer)
+        codes.append(error.value.code().name)
+    few = remote_services.STREAMS
+    assert sorted(codes) == ["CANCELLED"] * few + ["RESOURCE_EXHAUSTED"] * (len(codes) - few)
+    assert len(calls("buffer", "read", "BufferReadRequest", buffer_id=number)) == 64
+    calls("buffer", "freebuffer", "FreeBufferRequest", buffer_id=number)
 
 
 def test_noise_on_the_port(calls, address):

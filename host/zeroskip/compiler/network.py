@@ -16,6 +16,7 @@ from ..runtime.memory_plan import predicted_cycles
 from ..runtime.modes import checked_mode
 from ..runtime.network import Model
 from ..runtime.nodes import Tensor
+from ..text import printable
 from .budget import RULES, spend
 from .deviation import Observer, trials
 from .equalise import ChannelObserver
@@ -121,7 +122,7 @@ def compile(
         calibration = read_array(str(calibration), "calibration images", "fiu")
     graph = import_onnx(onnx, known_shape(calibration, input_shape), outputs if output is None else [output])
     check_names(graph, rules, prune)
-    source = Path(onnx).name if isinstance(onnx, (str, Path)) else "bytes"
+    source = printable(Path(onnx).name) if isinstance(onnx, (str, Path)) else "bytes"
     info = {
         "source": source, "scale_rule": rules["*"] if set(rules) == {"*"} else dict(rules), "per": per,
         "percentile": percentile, "clip": clip, "prune": prune, "activations": activations,

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
+import re
 import struct
 import threading
 import time
@@ -29,12 +30,20 @@ from .simulated import SLCR_BASE, SLCR_RANGE, SimulatedDevice
 FIRMWARE = "/lib/firmware/"
 MANAGER = "/sys/class/fpga_manager/fpga0/"
 MAX_FILE_BYTES = 64 << 20
-"""Of all files together; a bitstream of an XC7Z020 has 4 MiB."""
+"""Of all files together, with their names; a bitstream of an XC7Z020 has 4 MiB."""
+
+MAX_PATH_BYTES = 4096
 
 HOLD_SECONDS = 5.0
 """A client without buffers keeps the board this long after its last call."""
 
+_FILE_BYTES = 64
+"""What a file takes beside its name and content."""
+
 _STANDIN = b"zeroskip stand-in, no bitstream: "
+_NAMED = re.compile(rb"([\x21-\x7e]{1,64}) ([0-9A-F]{8}) ")
+"""What follows in a stand-in: name and hash of its configuration."""
+
 _SYNC = b"\x66\x55\x99\xaa"
 """The word with which a bitstream starts, in the byte order of a .bin file."""
 
@@ -136,10 +145,14 @@ class Board:
             return self._files[path]
 
     def write_file(self, path: str, data: bytes) -> None:
-        if not path.startswith("/"):
-            raise DeviceError(f"file {path!r}: the simulated board accepts absolute paths")
-        others = sum(len(content) for name, content in self._files.items() if name != path)
-        if others + len(data) > MAX_FILE_BYTES:
+        if not path.startswith("/") or len(path.encode()) > MAX_PATH_BYTES:
+            raise DeviceError(
+                f"file {path[:100]!r}: the simulated board accepts absolute paths of at most {MAX_PATH_BYTES} bytes"
+            )
+        others = sum(
+            _FILE_BYTES + len(name.encode()) + len(content) for name, content in self._files.items() if name != path
+        )
+        if others + _FILE_BYTES + len(path.encode()) + len(data) > MAX_FILE_BYTES:
             raise DeviceError(f"no room for {len(data)} bytes in {path!r}: the simulated board keeps {MAX_FILE_BYTES}")
         self._files[path] = data
         if path == MANAGER + "firmware":
@@ -155,19 +168,24 @@ class Board:
             raise DeviceError(f"FPGA manager: no {FIRMWARE}{name}")
         words = np.frombuffer(data[: len(data) // 4 * 4], "<u4").byteswap().tobytes()
         if words.startswith(_STANDIN):
-            other, digits = words[len(_STANDIN) :].decode("ascii", "replace").split()[:2]
+            named = _NAMED.match(words, len(_STANDIN))
+            if named is None:
+                raise DeviceError(
+                    f"FPGA manager: {name!r} is a stand-in for no configuration; fetch it from the board again"
+                )
+            other, digits = (part.decode() for part in named.groups())
             if digits != f"{self.device.config.hash:08X}":
                 raise DeviceError(
                     f"the bitstream is for configuration {other!r}, this board simulates "
                     f"{self.device.config.name!r}; start it with: zeroskip serve --config {other}"
                 )
         elif _SYNC not in data[:4096]:
-            raise DeviceError(f"FPGA manager: {name} ({len(data)} bytes) is no bitstream")
+            raise DeviceError(f"FPGA manager: {name!r} ({len(data)} bytes) is no bitstream")
         self._drop_orphans()
         self.device.restart()
         self.programmed = True
         self._files[MANAGER + "state"] = b"operating\n"
-        self.log(f"{self._client} programmed {name}")
+        self.log(f"{self._client} programmed {name if name.isprintable() else repr(name)}")
 
     # -- registers -------------------------------------------------------------------------------
     @staticmethod

@@ -6,11 +6,9 @@ DMA work unmodified.  The calls are those of remote_services.py, on port 7967; w
 
 from __future__ import annotations
 
-import functools
 import signal
 import threading
 from collections.abc import Callable
-from concurrent import futures
 from pathlib import Path
 
 from ..errors import DeviceError, InputError
@@ -19,7 +17,7 @@ from ..runtime.pynq_import import quiet
 from . import simulated_device
 from .memory import MemoryModel
 from .remote_board import Board
-from .remote_services import add_services, grpc
+from .remote_services import add_services, new_server
 
 HOST, PORT = "127.0.0.1", 7967
 """pynq's client takes an address from PYNQ_REMOTE_DEVICES, and always this port."""
@@ -69,8 +67,7 @@ class Server:
     ) -> None:
         if not 0 <= port < 1 << 16:
             raise InputError(f"port {port}; accepted: 1 to 65535, or 0 for any that is free")
-        # Without so_reuseport=0 a second server would share the port and get half of the calls.
-        self._server = grpc.server(futures.ThreadPoolExecutor(8), options=(("grpc.so_reuseport", 0),))
+        self._server = new_server()
         try:
             with quiet():
                 self.port = self._server.add_insecure_port(f"{host}:{port}")
@@ -82,9 +79,11 @@ class Server:
                 "not this machine's; another address is as good: --host 127.0.0.2 and PYNQ_REMOTE_DEVICES=127.0.0.2"
             )
         self.device = simulated_device(kind, get_config(config), memory)
-        board = Board(self.device, functools.partial(_connected, self.port), log)
-        add_services(self._server, board)
+        add_services(self._server, Board(self.device, self._connected, log))
         self._server.start()
+
+    def _connected(self, client: str) -> bool | None:
+        return _connected(self.port, client)
 
     def close(self) -> None:
         """Let running calls end, for two seconds at most, and release the device."""

@@ -17,7 +17,9 @@ offset  bytes  content
 
 The manifest holds the graph, scales and plans; its ``arrays`` is a list of [type, shape], in the
 order of the bytes; each is used once.  There is no pickle and no compression: nothing is executed, nothing grows.
-``manifest.py`` has the fields and what each may hold.
+``manifest.py`` has the fields and what each may hold.  What a file makes this release allocate follows from its own
+size and these limits, for one image: 2**28 elements of a tensor, 2**32 of all tensors, 256 MiB of a layer's input and
+512 MiB of its program as the engine takes them.
 """
 
 from __future__ import annotations
