@@ -110,7 +110,7 @@ WITHOUT = {"z2": "trident `z2`, cycles", "gather": "gather, cycles"}
 
 
 def test_readme_says_what_the_results_say():
-    """The default weights of every network, which keep its answers: at most two of twenty less than float has."""
+    """The default weights of every network, which keep its answers: at most one of twenty less than float has."""
     readme = rows("README.md", "network", "accuracy", "float")
     assert [f"{name}, default" for name in readme] == [name for name in RESULTS if name.endswith(", default")]
     assert set(zoo.NETWORKS) - {"VGG-16"} <= set(readme)
@@ -123,7 +123,7 @@ def test_readme_says_what_the_results_say():
         right, exact = (
             float(re.match(r"[\d.]+", row[head] or "0")[0]) if row["float"] else 0 for head in ("accuracy", "float")
         )
-        assert right >= exact - 2, f"{name}: the default loses answers"
+        assert right >= exact - 1, f"{name}: the default loses answers"
 
 
 def test_the_glue_takes_the_same_networks():
