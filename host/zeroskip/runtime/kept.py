@@ -1,4 +1,4 @@
-"""What is the same for every run of a layer is computed once: on the board it took a fourth of the time of a run."""
+"""What is the same for every run of a layer is computed once: host/benchmarks/board_host.py shows what that saves."""
 
 from __future__ import annotations
 
