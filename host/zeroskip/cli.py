@@ -7,6 +7,7 @@ interrupted.  Anything else is a bug of zeroskip and shows its traceback.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import warnings
@@ -225,24 +226,39 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # a terminal that cannot show × still gets the numbers
     options = parser().parse_args(arguments)
-    from . import commands
 
     def show_warning(message, *_args, **_keywords) -> None:
         print(f"zeroskip: warning: {message}", file=sys.stderr)
 
     try:
+        from . import commands
+
         with warnings.catch_warnings():
             warnings.showwarning = show_warning
-            return getattr(commands, options.command)(options) or 0
+            status = getattr(commands, options.command)(options) or 0
+        sys.stdout.flush()  # here, where a full disk or a closed pipe can still be told
+        return status
     except ZeroskipError as error:
-        print(f"zeroskip: error: {error}", file=sys.stderr)
-        return EXIT_ERROR
+        message = str(error)
     except KeyboardInterrupt:
         print("zeroskip: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         return 0
+    except MemoryError as error:
+        message = f"out of memory ({error or 'no size given'}); give fewer or smaller images, or a smaller network"
+    except OSError as error:  # a disk that is full, a file that went away
+        _forget_output()
+        message = f"{error.filename or 'a file'}: {error.strerror or error}; make room, or give another path"
+    print(f"zeroskip: error: {message}", file=sys.stderr)
+    return EXIT_ERROR
+
+
+def _forget_output() -> None:
+    """What could not be printed is not tried again when the interpreter ends."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

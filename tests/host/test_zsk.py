@@ -231,6 +231,8 @@ def test_hostile_manifests(content, change):
         (lambda m: m["info"].pop("mode") and None, "info has no 'mode'"),
         (lambda m: first(m, "conv").update(name="a\x1b[2J"), "accepted: printable text"),
         (lambda m: first(m, "conv")["arrays"].update(more=len(m["arrays"]) - 1), "inconsistent: KeyError"),
+        (lambda m: m["config"].update(name="../../elsewhere"), "configuration name '../../elsewhere'"),
+        (lambda m: m["config"].update(wgs=2.0), "config.wgs is 2.0; accepted: a whole number"),
         (lambda m: m["arrays"].append(["int8", [0]]), "an array that nothing uses"),
     ],
 )

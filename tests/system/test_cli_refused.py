@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import subprocess
 import sys
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 
 import command_line
 from command_line import PACKAGE, network, refused, zeroskip
+from zeroskip import cli
 
 
 @pytest.fixture(scope="module")
@@ -227,3 +230,86 @@ def test_missing_packages(run, files, tmp_path):
     env = {"PYTHONPATH": os.pathsep.join([str(tmp_path / "site"), PACKAGE])}
     for arguments in ([files / "net.onnx"], [files / "net.zsk"], [files / "net.zsk", "--compare"]):
         assert "pip install './host[compile]'" in run(*arguments, env=env)
+
+
+ANYTHING = (
+    "folder",
+    "empty",
+    "junk",
+    "huge.npy",
+    "text.npy",
+    "list.json",
+    "types.json",
+    "deep.json",
+    "",
+    "a" * 5000,
+    "-",
+)
+
+
+@pytest.fixture(scope="module")
+def anything(tmp_path_factory):
+    """Paths that a user may give by mistake."""
+    folder = tmp_path_factory.mktemp("anything")
+    (folder / "folder").mkdir()
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000, 1000, 1000), }".ljust(117) + b"\n"
+    contents = {
+        "empty": b"", "junk": np.random.default_rng(0).bytes(3000), "list.json": b"[1, 2]", "deep.json": b"[" * 100_000,
+        "types.json": b'{"engine": [], "lanes": {}}', "huge.npy": b"\x93NUMPY\x01\x00v\x00" + header,
+    }  # fmt: skip
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    np.save(folder / "text.npy", np.array(["a"]))
+    return folder
+
+
+@pytest.mark.parametrize("name", ANYTHING, ids=lambda name: name[:9] or "nothing")
+def test_anything_for_a_file(name, anything, files, tmp_path, capsys):
+    """In every place of every command: one message, status 2."""
+    path = name if name in ANYTHING[-2:] else anything / name
+    net, onnx, x, out = files / "net.zsk", files / "net.onnx", files / "x.npy", tmp_path / "o.zsk"
+    run = ["run", net, "--device", "model", "--input", x]
+    commands = [
+        ["run", path, "--device", "model", "--input", x], ["run", net, "--device", "model", "--input", path],
+        [*run, "--expected", path], ["info", path], ["report", path], ["compile", path, "-o", out],
+        ["compile", onnx, "-o", out, "--calibration", path], ["compile", onnx, "-o", out, "--config", path],
+        ["selftest", "--device", "model", "--rounds", "1", "--model", path], [*run, "--config", path],
+    ]  # fmt: skip
+    if not os.path.isfile(path) and name:
+        commands += [[*run, option, path] for option in ("--output", "--json", "--report")]
+    for command in commands:
+        if not name and "--model" in command:  # no model
+            continue
+        try:
+            status = cli.main([str(word) for word in command])
+        except SystemExit as end:
+            status = end.code
+        said = capsys.readouterr()
+        assert status == 2 and "error: " in said.err and "Traceback" not in said.err, command
+        assert len(said.err) < 12_000 and not out.exists()
+
+
+def test_output_that_cannot_be_printed(files):
+    """A disk that is full, and a reader that has seen enough."""
+    command = [sys.executable, "-m", "zeroskip.cli", "info", str(files / "net.zsk")]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 2 and "No space left on device" in done.stderr and "Traceback" not in done.stderr
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(writer)
+    assert done.returncode == 0 and not done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "said"), [(MemoryError("7 TiB"), "out of memory .7 TiB."), (OSError(28, "full"), "full")]
+)
+def test_errors_of_the_system_are_one_message(error, said, monkeypatch, capsys):
+    def fail(options):
+        raise error
+
+    monkeypatch.setattr("zeroskip.commands.info", fail)
+    monkeypatch.setattr(cli, "_forget_output", lambda: None)
+    assert cli.main(["info", "x"]) == 2
+    assert re.search(f"zeroskip: error: .*{said}", capsys.readouterr().err)

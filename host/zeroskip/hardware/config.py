@@ -141,11 +141,14 @@ class Config:
     jobs: int = 2
 
     def __post_init__(self) -> None:
-        if self.engine not in _ENGINES:
+        name = self.name
+        if not isinstance(name, str) or not name.isprintable() or "/" in name or not 0 < len(name) <= 64:
+            raise ConfigError(f"configuration name {name!r:.100}; accepted: 1 to 64 printable characters, no slash")
+        if not isinstance(self.engine, str) or self.engine not in _ENGINES:
             raise ConfigError(f"configuration {self.name!r}: engine = {self.engine!r}; accepted: {', '.join(_ENGINES)}")
         for field, accepted in _ENGINES[self.engine].items():
             value = getattr(self, field)
-            if isinstance(value, bool) or value not in accepted:
+            if type(value) is not int or value not in accepted:
                 shown = ", ".join(map(str, accepted)) if len(accepted) < 12 else f"{accepted[0]} to {accepted[-1]}"
                 raise ConfigError(f"configuration {self.name!r}: {field} = {value!r}; accepted: {shown}")
         if self.engine == "zena" and self.filters % (4 * self.sub_wgs):
@@ -360,7 +363,7 @@ def get_config(config: str | Path | Config) -> Config:
         fields = json.loads(path.read_text())
     except OSError as error:
         raise ConfigError(f"configuration file {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"configuration file {path} is not JSON: {error}") from error
     known = [f.name for f in dataclasses.fields(Config)]
     if not isinstance(fields, dict) or (unknown := set(fields) - set(known)):

@@ -144,7 +144,7 @@ def load(path: str | Path) -> Report:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise FileFormatError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FileFormatError(f"{path}: not JSON ({error}); accepted: the file `zeroskip run --json` writes") from error
     return build(data, str(path))
 
