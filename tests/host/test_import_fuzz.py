@@ -4,11 +4,12 @@ import time
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, defs, helper, numpy_helper
 
 from onnx_models import f32, loaded, model, node, residual_network
 from quantised_models import many_operators, quantise
 from zeroskip.compiler.integers import integer_node
+from zeroskip.compiler.onnx_constants import foldable
 from zeroskip.compiler.onnx_import import import_onnx
 from zeroskip.compiler.onnx_quantised import FORMS
 from zeroskip.compiler.onnx_source import OPERATORS
@@ -213,7 +214,9 @@ def new_attribute(rng, proto):
 def operator(rng, proto):
     """Another operator on the same inputs."""
     victim = any_of(rng, proto.graph.node)
-    victim.op_type = any_of(rng, sorted({*OPERATORS, *FORMS}))
+    victim.op_type = any_of(
+        rng, sorted({*OPERATORS, *FORMS, *filter(foldable, (s.name for s in defs.get_all_schemas()))})
+    )
     victim.domain = any_of(rng, [victim.domain, "", "com.microsoft", "nobody"])
 
 

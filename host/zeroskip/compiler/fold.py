@@ -163,6 +163,11 @@ class _Folder:
         while producer is not None and producer.op in ("reshape", "transpose", "slice"):
             moves.append(producer)
             producer = self.producer_for(producer)
+        if producer is not None and producer.op == "average_pool" and node.weight.size == 1 and node.weight[0] > 0:
+            if not moves and not node.bias.any() and "clip" not in producer.attrs:
+                producer.weight = producer.weight * node.weight[0]
+                self.drop(node)
+            return
         if producer is None or producer.op not in ("conv", "affine") or "clip" in producer.attrs:
             return
         scale, offset = node.weight, node.bias

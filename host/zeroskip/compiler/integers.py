@@ -16,7 +16,7 @@ from ..runtime import nodes as runtime
 from ..runtime.hostops import DIVIDE_SHIFT, FRACTION, SOFTMAX_LEVELS, SOFTMAX_ONE, SUM_LIMIT, Quant
 from .functions import apply
 from .graph import Node, lrn_factor
-from .quantise import clip_bounds, factors
+from .quantise import WEIGHT_MAX, clip_bounds, factors
 
 _LISTS = {
     "max_pool": ("kernel", "stride", "padding", "dilation"),
@@ -35,6 +35,9 @@ _LISTS = {
 
 LRN_BITS = 16
 """Bits of the places in an LRN's table."""
+
+_BIAS_ERROR = 1 / 16
+"""Steps of the output by which rounding a float bias may move it, if smaller steps can be had."""
 
 _BIAS_TOLERANCE = 1e-3
 """How far a given bias may be from its float value, relative to it, through rounded scales."""
@@ -159,7 +162,9 @@ _PARAMETERS = {
 def given_integers(node: Node, x: Quant, y: Quant):
     """Integer parameters of a convolution that brings its own weights and scales.
 
-    The bias is taken as it is when its scale is that of the sums; else it is rounded to it.
+    The bias is taken as it is when its scale is that of the sums; else it is rounded to it.  Where that would move
+    outputs by more than a sixteenth of a step (coarse weights and a float bias), weights and bias are multiples of the
+    file's: the smallest that does not, within int8.
 
     Returns:
         weights int8 (K, C/groups, R, S); arrays bias int32 (K,), multiplier int32 (K,), shift int8 (K,).
@@ -168,16 +173,41 @@ def given_integers(node: Node, x: Quant, y: Quant):
         ModelError: a sum could exceed 32 bits.
     """
     given = node.given
-    unit = x.scale * given.scales
+    rows = np.abs(given.weights.astype(np.float64)).reshape(len(given.scales), -1)
+    # A filter without weights has any scale: one that resolves its bias.
+    unit = x.scale * np.where(rows.any(axis=1), given.scales, y.scale / x.scale * 2**-16)
+    weights = given.weights
     if given.bias is not None and np.allclose(given.bias_scales, unit, rtol=_BIAS_TOLERANCE, atol=0):
         bias = given.bias
     else:
+        times = _multiples(node.bias / unit, unit / y.scale, rows, x.reach)
+        weights = (weights * times.reshape(-1, 1, 1, 1)).astype(np.int8)
+        rows, unit = rows * times[:, None], unit / times
         bias = np.rint(node.bias / unit)
-    reach = np.abs(given.weights.astype(np.float64)).reshape(len(unit), -1).sum(axis=1) * x.reach + np.abs(bias)
+    reach = rows.sum(axis=1) * x.reach + np.abs(bias)
     if not reach.max() < SUM_LIMIT:
         raise ModelError(
             f"{node.label} node {node.name!r}: a sum could reach {reach.max():.3g} with the file's own weights and "
             f"bias; accepted: below 2**31. Quantise the network with smaller weights (reduce_range)"
         )
     multiplier, shift = factors(node, unit / y.scale)
-    return given.weights, {"bias": bias.astype(np.int32), "multiplier": multiplier, "shift": shift}
+    return weights, {"bias": bias.astype(np.int32), "multiplier": multiplier, "shift": shift}
+
+
+def _multiples(bias: np.ndarray, factor: np.ndarray, rows: np.ndarray, reach: int) -> np.ndarray:
+    """What to multiply each filter's weights with, so that its bias can be whole: int64 (K,).
+
+    Args:
+        bias: float (K,), in units of the sums.
+        factor: float (K,), output steps of one unit.
+        rows: magnitudes of the weights, (K, weights of a filter).
+        reach: largest magnitude of an activation.
+    """
+    best, error = np.ones(len(bias), np.int64), np.full(len(bias), np.inf)
+    largest, total = rows.max(axis=1, initial=1), rows.sum(axis=1) * reach + np.abs(bias) + 1
+    for times in range(1, WEIGHT_MAX + 1):
+        left = np.abs(bias * times - np.rint(bias * times)) * factor / times
+        fits = (times == 1) | ((largest * times <= WEIGHT_MAX) & (total * times < SUM_LIMIT))
+        better = fits & (error > _BIAS_ERROR) & (left < error)
+        best[better], error[better] = times, left[better]
+    return best

@@ -48,6 +48,18 @@ _NOT_EVALUATED = frozenset(
 DequantizeLinear, which ``onnx_quantised.py`` reads."""
 
 
+_SLOW = frozenset(
+    ("Conv", "ConvInteger", "ConvTranspose", "DeformConv", "MaxPool", "AveragePool", "LpPool", "MaxUnpool", "Col2Im")
+    + ("Resize", "Upsample", "RoiAlign", "MaxRoiPool", "GridSample", "AffineGrid", "CenterCropPad", "QLinearConv")
+    + ("RNN", "GRU", "LSTM", "NonMaxSuppression", "TfIdfVectorizer", "TopK", "DFT", "STFT", "MelWeightMatrix", "Det")
+    + ("Attention", "LRN", "HannWindow", "HammingWindow", "BlackmanWindow", "ScatterElements", "ScatterND")
+)
+"""Operators that ONNX's reference computes element by element."""
+
+MAX_SLOW = 2**16
+"""Elements such an operator may read and write."""
+
+
 def foldable(op: str) -> bool:
     """Whether nodes of an ONNX operator are evaluated at import when all their inputs are constants."""
     import onnx
@@ -208,6 +220,7 @@ def _check_size(source: Source, values: dict[str, np.ndarray]) -> None:
         found = source.attributes.get(key, ())
         if any(isinstance(axis, int) and abs(axis) > 64 for axis in (found if isinstance(found, list) else [found])):
             raise source.error(f"{key} = {found}; accepted: up to 64 axes")  # NumPy would make that many
+    read = sum(value.size for value in values.values())
     size = _size_by_hand(source, [values[name] for name in source.node.input if name])
     if size is None:
         try:
@@ -217,13 +230,16 @@ def _check_size(source: Source, values: dict[str, np.ndarray]) -> None:
             outputs = [onnx.helper.make_value_info(name, onnx.TypeProto()) for name in source.node.output if name]
             graph = onnx.helper.make_graph([source.node], "constant", ports, outputs, lists)
             made = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", source.opset)])
-            inferred = onnx.shape_inference.infer_shapes(made, strict_mode=True, data_prop=True).graph.output
+            small = read <= MAX_SLOW  # what ONNX propagates, it propagates element by element
+            inferred = onnx.shape_inference.infer_shapes(made, strict_mode=True, data_prop=small).graph.output
         except Exception as error:  # onnx raises several kinds on operands that do not fit
             raise source.error(f"its constants do not fit together ({error})") from error
         dims = [value.type.tensor_type.shape.dim for value in inferred if value.type.tensor_type.HasField("shape")]
         if len(dims) < len(inferred) or any(not dim.HasField("dim_value") for shape in dims for dim in shape):
             raise source.error("on constants, with a result whose size is not known beforehand; accepted: a known one")
         size = max((math.prod(dim.dim_value for dim in shape) for shape in dims), default=0)
+    if source.op in _SLOW and size + read > MAX_SLOW:
+        raise source.error(f"of {read} constants, {size} results; accepted: up to {MAX_SLOW}. Simplify it (onnxsim)")
     if size > max(MAX_COMPUTED, *(value.size for value in values.values()), 0) or size > MAX_ELEMENTS:
         raise source.error(f"a constant of {size} elements; accepted: up to {MAX_COMPUTED}")
 

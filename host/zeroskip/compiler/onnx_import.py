@@ -23,6 +23,7 @@ from . import (  # noqa: F401 (they register operators)
     onnx_elementwise,
     onnx_layers,
     onnx_normalise,
+    onnx_qonnx,
     onnx_quantised,
     onnx_resize,
     onnx_shapes,
@@ -231,6 +232,10 @@ class Importer:
                 with np.errstate(all="ignore"):  # emit() refuses what is not finite, naming the node
                     function(source)
                 return
+        if source.node.domain in onnx_qonnx.DOMAINS and source.op in onnx_qonnx.OPERATORS:
+            with np.errstate(all="ignore"):
+                onnx_qonnx.OPERATORS[source.op](source)
+            return
         self.refused.append(source)
         domain = "" if source.node.domain in ("", "ai.onnx") else f"{source.node.domain}."
         hint = f": {HINTS[source.op]}" if source.op in HINTS and not domain else ""

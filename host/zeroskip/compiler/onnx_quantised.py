@@ -113,8 +113,9 @@ def dequantize_linear(source: Source) -> None:
 
 def _dequantize_constant(source: Source) -> None:
     """Scale times integers, in the scale's type; the integers themselves are kept beside the product."""
-    stored = source.importer.constants[source.node.input[1]]
     values, scale = source.constant(0), _scale(source, whole=True)
+    stored = source.importer.constants[source.node.input[1]]
+    kind = stored.dtype if stored.dtype.kind == "f" else np.dtype(np.float32)
     if values.dtype.kind not in "iu":
         raise source.error(f"constants of {values.dtype}; accepted: integers")
     if values.size and values.dtype.itemsize == 8 and np.abs(values).max() >= 2**53:
@@ -145,7 +146,7 @@ def _dequantize_constant(source: Source) -> None:
         raise source.error(f"blocks of {block} do not fit constants of shape {values.shape} ({error})") from error
     values = np.asarray(values.astype(np.int64) - zero_point)
     name = source.node.output[0]
-    source.importer.constants[name] = np.asarray(values * scale.astype(stored.dtype)).astype(stored.dtype)
+    source.importer.constants[name] = np.asarray(values * scale.astype(kind)).astype(kind)
     source.importer.integers[name] = Integers.of(values, scale)
 
 
