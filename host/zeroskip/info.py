@@ -82,15 +82,17 @@ def _print_weights(model) -> None:
     from .report.measured import rules_text
 
     kinds = ("zero %", "non-outlier %", "outlier %")
-    lines = [("layer", "operator", "weights", *kinds, "SQNR dB", "steps", "dense", "rules")]
+    lines = [("layer", "operator", "weights", *kinds, "SQNR dB", "steps", "dense", "output scale", "rules")]
     for node in model.layers:
         plan, how = node.plan, model.info.get("layers", {}).get(node.name, {})
         kinds = [f"{100 * share:.1f}" for share in plan.statistics().values()]
         shape, ratio = "x".join(map(str, plan.weights.shape)), how.get("sqnr_db")
         steps = f"{plan.steps:,}", f"{plan.dense_steps:,}"
         ratio = "" if ratio is None else f"{ratio:.1f}"
-        lines.append((node.name, node.label, shape, *kinds, ratio, *steps, rules_text(how)))
-    _print_columns(lines, (0, 1, 2, 9))
+        lines.append(
+            (node.name, node.label, shape, *kinds, ratio, *steps, how.get("output_scale", ""), rules_text(how))
+        )
+    _print_columns(lines, (0, 1, 2, 9, 10))
 
 
 def _print_memory_plan(model) -> None:

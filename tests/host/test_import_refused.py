@@ -203,7 +203,7 @@ W = {"w": np.ones((4, 4, 3, 3), np.float32), "b": np.ones(4, np.float32), "m": n
         ("per tensor",
          [node("QuantizeLinear", ["x", "s", "z"], ["q"]), node("DequantizeLinear", ["q", "s", "z"], ["y"])],
          {"s": np.ones(4, np.float32), "z": np.zeros(4, np.uint8)}, X),
-        ("int16 with 0",
+        ("int16 with zero point 0. Quantise activations to 8 bits",
          [node("QuantizeLinear", ["x", "s", "z"], ["q"]), node("DequantizeLinear", ["q", "s", "z"], ["y"])],
          {"s": np.float32(1), "z": np.uint16(0)}, X),
         ("one per filter", [node("DequantizeLinear", ["q", "s"], ["w"], axis=1), node("Conv", ["x", "w"], ["y"])],

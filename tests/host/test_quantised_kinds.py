@@ -161,6 +161,7 @@ def test_weights_moved_behind_dequantizelinear(rng):
         data = build([*HEAD, *moves, node("Conv", ["a", "v"], ["c"], name="conv"), *TAIL], c, (4, 8, 8))
         compiled = check(data, f32(rng, 2, 4, 8, 8))
         assert compiled.info["layers"]["conv"]["rules"] == {"given by the file": 8}
+        assert compiled.info["layers"]["conv"]["output_scale"] == "file"
         wanted = c["big"][:, :, 3:6] if name in ("Slice", "Split") else c["w"]
         assert set(np.abs(np.unique(compiled.layers[0].plan.weights))) <= {0, *np.abs(np.unique(wanted))}
 

@@ -10,6 +10,7 @@ and runs on the engine.
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 
@@ -62,12 +63,25 @@ def fold(graph: Graph) -> Graph:
         graph.nodes = [node for node in graph.nodes if node not in folder.removed]
     _drop_unread(graph)
     narrowed(graph)
+    _warn_of_roundings(graph)
     read = {name for node in graph.nodes for name in node.inputs}
     for node in graph.nodes:
         last = node.output in folder.ends and node.output not in read and node.output not in graph.quants
         if node.op == "softmax" and not last:
             node.op = "integer_softmax"
     return graph
+
+
+def _warn_of_roundings(graph: Graph) -> None:
+    """Of tensors that the file rounds in some places to one scale and in others to another, or not at all."""
+    for node in graph.nodes:
+        if node.op == "quantise" and node.inputs[0] not in graph.quants:
+            warnings.warn(
+                f"{node.label} node {node.name!r}: its input {node.inputs[0]!r} is read elsewhere with another scale, "
+                f"or in float; zeroskip rounds it to a scale of its own first, so results may differ from the file's by "
+                f"a step or two. Quantise the tensor once, with one scale",
+                stacklevel=2,
+            )
 
 
 def _drop_unread(graph: Graph) -> None:

@@ -195,8 +195,8 @@ def _rules_of(graph, rules, per, percentile, clip, budget) -> dict[str, tuple[Ru
 
 
 def _layer_info(graph, tried, choices, plain, feedback) -> dict[str, dict]:
-    """What a report says of each layer's quantisation: filters under each rule, and the noise on its output; of a
-    layer with a budget also the cycles predicted with plain weights."""
+    """What a report says of each layer's quantisation: filters under each rule, the noise on its output, whose scale its
+    output has; of a layer with a budget also the cycles predicted with plain weights."""
     info = {}
     for node in graph.nodes:
         if node.given:
@@ -210,6 +210,8 @@ def _layer_info(graph, tried, choices, plain, feedback) -> dict[str, dict]:
             rules = {str(rule): count for rule, count in zip(trial.rules, counts, strict=True) if count}
             noise = float(trial.relative_noise(change).sum()) if trial.moments.count else 0.0
             info[node.name] = {"rules": rules, "sqnr_db": round(-10 * math.log10(noise), 2) if noise > 0 else None}
+        if node.name in info:
+            info[node.name]["output_scale"] = "file" if node.output in graph.quants else "compiler"
         if node.output in plain:
             info[node.name]["plain_cycles"] = round(plain[node.output])
     return info
@@ -234,7 +236,7 @@ def reschedule(
     layers = [Layer.of(node) for node in model.nodes]
     info = {**model.info, "layers": {}}
     for name, how in model.info.get("layers", {}).items():  # what was predicted for another schedule is left behind
-        info["layers"][name] = {key: how[key] for key in ("rules", "sqnr_db") if key in how}
+        info["layers"][name] = {key: how[key] for key in ("rules", "sqnr_db", "output_scale") if key in how}
     ends = model.input, model.outputs, model.input_type
     return _schedule(layers, config, model.tensors, ends, info, mode, activation_skip, progress)
 

@@ -178,7 +178,10 @@ def _quant(source: Source) -> Quant:
     if scale.size != 1 or zero_point.size != 1:
         raise source.error(f"an activation with {scale.size} scales; accepted: 1 (per tensor)")
     if dtype not in RANGE or (dtype == "int16" and zero_point[0] != 0):
-        raise source.error(f"zero point {zero_point[0]} of type {dtype}; accepted: uint8, int8, or int16 with 0")
+        raise source.error(
+            f"an activation of type {dtype} with zero point {zero_point[0]}; accepted: uint8, int8, or int16 with zero "
+            f"point 0. Quantise activations to 8 bits, or symmetrically (activation_type=QInt16, ActivationSymmetric)"
+        )
     try:
         return Quant(float(scale[0]), int(zero_point[0]), dtype)
     except InputError as error:
