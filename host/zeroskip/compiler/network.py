@@ -195,8 +195,8 @@ def _rules_of(graph, rules, per, percentile, clip, budget) -> dict[str, tuple[Ru
 
 
 def _layer_info(graph, tried, choices, plain, feedback) -> dict[str, dict]:
-    """What a report says of each layer's quantisation: filters under each rule, the noise on its output, whose scale its
-    output has; of a layer with a budget also the cycles predicted with plain weights."""
+    """What a report says of each layer's quantisation: filters under each rule, the noise on its output, whose scale
+    that has; of a layer with a budget also the cycles predicted with plain weights."""
     info = {}
     for node in graph.nodes:
         if node.given:
