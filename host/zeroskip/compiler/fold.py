@@ -78,8 +78,8 @@ def _warn_of_roundings(graph: Graph) -> None:
         if node.op == "quantise" and node.inputs[0] not in graph.quants:
             warnings.warn(
                 f"{node.label} node {node.name!r}: its input {node.inputs[0]!r} is read elsewhere with another "
-                f"scale, or in float; zeroskip rounds it to a scale of its own first, so results may differ from the file's by "
-                f"a step or two. Quantise the tensor once, with one scale",
+                f"scale, or in float; zeroskip rounds it to a scale of its own first, so results may differ from the "
+                f"file's by a step or two. Quantise the tensor once, with one scale",
                 stacklevel=2,
             )
 
