@@ -68,6 +68,8 @@ def check_outputs(*paths: str | None, read: Sequence[str | None] = ()) -> None:
 def write_atomic(path: str | Path, content: bytes | str) -> None:
     """Write a file beside its final place and move it there, so that it is whole or not there at all.
 
+    A device or pipe (/dev/null, /dev/stdout) is written to: moving a file there would, as root, replace it.
+
     Raises:
         InputError: the file cannot be written; whatever was at ``path`` is as it was.
     """
@@ -75,6 +77,9 @@ def write_atomic(path: str | Path, content: bytes | str) -> None:
     data = content.encode("utf-8") if isinstance(content, str) else content
     temporary = None
     try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+            return
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "wb") as file:
             file.write(data)
