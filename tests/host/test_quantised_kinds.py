@@ -318,3 +318,27 @@ def test_qonnx_refused(rng):
     ):
         with pytest.raises(ModelError, match=match):
             import_onnx(build([first, conv], c, (4, 8, 8)))
+
+
+@pytest.mark.parametrize("largest, warned", [(3, False), (127, True)])
+def test_a_float_bias_that_no_scale_resolves_is_said(largest, warned):
+    """Weights so coarse that one unit of the sums is ten output steps: multiples help unless the weights fill int8."""
+    rng = np.random.default_rng(largest)
+    w = rng.integers(-3, 4, (4, 2, 1, 1)).astype(np.int8)
+    w[:, 0] = largest
+    weights = {
+        "s": np.float32(1), "z": np.uint8(0), "w": w, "sw": np.float32(1), "b": np.float32([0.34, 1.27, 5.55, -0.45]),
+        "sy": np.float32(0.1), "zy": np.uint8(128),
+    }  # fmt: skip
+    nodes = [
+        node("QuantizeLinear", ["x", "s", "z"], ["a"]),
+        node("DequantizeLinear", ["a", "s", "z"], ["d"]),
+        node("DequantizeLinear", ["w", "sw"], ["wd"]),
+        node("Conv", ["d", "wd", "b"], ["c"], name="coarse"),
+        node("QuantizeLinear", ["c", "sy", "zy"], ["q"]),
+        node("DequantizeLinear", ["q", "sy", "zy"], ["y"]),
+    ]
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        zeroskip.compile(build(nodes, weights, (2, 4, 4)), "tiny")
+    assert any("'coarse': its float bias is finer" in str(w.message) for w in said) is warned

@@ -6,6 +6,7 @@ the convolutions that come with integers of their own.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -38,6 +39,9 @@ LRN_BITS = 16
 
 _BIAS_ERROR = 1 / 16
 """Steps of the output by which rounding a float bias may move it, if smaller steps can be had."""
+
+_BIAS_WARNING = 0.5
+"""Steps of the output from which on the user is told: a result may then be off by more than one."""
 
 _BIAS_TOLERANCE = 1e-3
 """How far a given bias may be from its float value, relative to it, through rounded scales."""
@@ -180,7 +184,13 @@ def given_integers(node: Node, x: Quant, y: Quant):
     if given.bias is not None and np.allclose(given.bias_scales, unit, rtol=_BIAS_TOLERANCE, atol=0):
         bias = given.bias
     else:
-        times = _multiples(node.bias / unit, unit / y.scale, rows, x.reach)
+        times, moved = _multiples(node.bias / unit, unit / y.scale, rows, x.reach)
+        if moved.max() > _BIAS_WARNING:
+            warnings.warn(
+                f"{node.label} node {node.name!r}: its float bias is finer than its weights' scale; rounding it moves "
+                f"outputs by up to {moved.max():.1f} steps. Quantise the bias in the file, or use finer weights",
+                stacklevel=2,
+            )
         weights = (weights * times.reshape(-1, 1, 1, 1)).astype(np.int8)
         rows, unit = rows * times[:, None], unit / times
         bias = np.rint(node.bias / unit)
@@ -194,14 +204,17 @@ def given_integers(node: Node, x: Quant, y: Quant):
     return weights, {"bias": bias.astype(np.int32), "multiplier": multiplier, "shift": shift}
 
 
-def _multiples(bias: np.ndarray, factor: np.ndarray, rows: np.ndarray, reach: int) -> np.ndarray:
-    """What to multiply each filter's weights with, so that its bias can be whole: int64 (K,).
+def _multiples(bias: np.ndarray, factor: np.ndarray, rows: np.ndarray, reach: int) -> tuple[np.ndarray, np.ndarray]:
+    """What to multiply each filter's weights with, so that its bias can be whole.
 
     Args:
         bias: float (K,), in units of the sums.
         factor: float (K,), output steps of one unit.
         rows: magnitudes of the weights, (K, weights of a filter).
         reach: largest magnitude of an activation.
+
+    Returns:
+        int64 (K,), and by how many output steps rounding the bias still moves a result, float (K,).
     """
     best, error = np.ones(len(bias), np.int64), np.full(len(bias), np.inf)
     largest, total = rows.max(axis=1, initial=1), rows.sum(axis=1) * reach + np.abs(bias) + 1
@@ -210,4 +223,4 @@ def _multiples(bias: np.ndarray, factor: np.ndarray, rows: np.ndarray, reach: in
         fits = (times == 1) | ((largest * times <= WEIGHT_MAX) & (total * times < SUM_LIMIT))
         better = fits & (error > _BIAS_ERROR) & (left < error)
         best[better], error[better] = times, left[better]
-    return best
+    return best, error
