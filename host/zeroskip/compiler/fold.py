@@ -72,10 +72,26 @@ def fold(graph: Graph) -> Graph:
     return graph
 
 
+def _picks(node: Node) -> bool:
+    """Whether a node's values are its inputs' as they are; a resize's are, where nothing lies between two places."""
+    if node.op == "resize":
+        return not any(np.asarray(node.attrs[axis])[2].any() for axis in ("rows", "columns"))
+    return node.op in ("max_pool", "slice", "reshape", "transpose", "concat")
+
+
 def _warn_of_roundings(graph: Graph) -> None:
     """Of tensors that the file rounds in some places to one scale and in others to another, or not at all."""
+    made = {node.output: node for node in graph.nodes}
+
+    def scale(name: str):
+        """The file's scale and zero point of a tensor: its own, or that of all it is picked from; None: it has none."""
+        if name in graph.quants or name not in made or not _picks(made[name]):
+            return graph.quants.get(name)
+        first, *others = map(scale, made[name].inputs)
+        return first if all(other == first for other in others) else None
+
     for node in graph.nodes:
-        if node.op == "quantise" and node.inputs[0] not in graph.quants:
+        if node.op == "quantise" and scale(node.inputs[0]) is None:
             warnings.warn(
                 f"{node.label} node {node.name!r}: its input {node.inputs[0]!r} is read elsewhere with another "
                 f"scale, or in float; zeroskip rounds it to a scale of its own first, so results may differ from the "

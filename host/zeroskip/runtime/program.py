@@ -163,6 +163,7 @@ class ConvPlan:
         Raises:
             FileFormatError: something is missing or does not fit together.
         """
+        arrays = dict(arrays)
         try:
             config = Config(**meta["config"])
             kind, parts = PARTS[config.engine], []
