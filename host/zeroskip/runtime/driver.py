@@ -215,9 +215,12 @@ class Accelerator:
             target.invalidate()
             self._unclean = False
         except BaseException as error:
-            self._recover(error)
+            failure = error
             if self._remote and isinstance(error, pynq_errors()):
-                raise DeviceError(f"the {self.kind} stopped answering during a run: {reason(error)}") from error
+                failure = DeviceError(f"the {self.kind} stopped answering during a run: {reason(error)}")
+            self._recover(failure)
+            if failure is not error:
+                raise failure from error
             raise
         return np.array(target[: moved // BEAT_BYTES]), counters
 
@@ -292,7 +295,7 @@ class Accelerator:
         except Exception as error:
             if isinstance(failure, Exception):
                 kind = type(failure) if isinstance(failure, DeviceError) else DeviceError
-                raise kind(f"{failure}. The reset after that failed, too: {error}") from failure
+                raise kind(f"{failure}. The reset after that failed, too: {reason(error)}") from failure
             # Ctrl-C stays Ctrl-C; the next run says that there was no reset.
 
     def reset(self) -> None:
