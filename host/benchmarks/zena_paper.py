@@ -18,7 +18,7 @@ from _zena_studies import area, engines, stealing, structured, utilisation
 from pruned_layers import ALEXNET, EYERISS_PES, VGG16, Pruned, weights
 
 from zeroskip.compiler.allocate import ALLOCATIONS, allocate, useful
-from zeroskip.runtime.modes import MODES
+from zeroskip.engines import ENGINES
 
 SETS = {"first": "ZeNA's slides, Han et al.", "second": "the authors of SCNN"}
 
@@ -36,7 +36,7 @@ def dense(layer: Pruned) -> float:
 
 def network(name: str, layers: tuple[Pruned, ...], which: str) -> str:
     """All modes on all layers at one set of densities."""
-    modes, rows = MODES["zena"], []
+    modes, rows = ENGINES["zena"].modes, []
     total = dict.fromkeys((*modes, "bound"), 0.0)
     for layer in layers:
         densities = getattr(layer, which)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from . import compile, open_device
+from .engines import engine_of
 from .errors import InputError
 from .examples import digits
 from .extras import need
@@ -19,7 +20,6 @@ from .hardware.config import Config
 from .progress import step
 from .report.data import Report, Run
 from .report.measured import conditions, configuration, graph, measured_run
-from .runtime.modes import MODES
 from .runtime.network import Model
 from .runtime.results import Result
 from .text import counted
@@ -38,8 +38,9 @@ Results = Mapping[tuple[str, str, bool], Result]
 
 def schedules(config: Config) -> list[Schedule]:
     """What a report compares: every mode of the engine, as it orders them; of schedules also with activation skip."""
-    compared = [(mode, False) for mode in MODES[config.engine]]
-    return compared + ([(compared[-1][0], True)] if config.scheduled else [])
+    engine = engine_of(config)
+    compared = [(mode, False) for mode in engine.modes]
+    return compared + ([(engine.modes[-1], True)] if engine.activation_skip else [])
 
 
 def run_demo(config: str | Path = "tiny", images: int = 16, glue: bool | None = None) -> Report:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from layers import Tally
+from zeroskip.engines import engine_of
 from zeroskip.hardware.packets import (
     ACT_HEADER,
     FINISH_FILTER_0,
@@ -16,7 +17,6 @@ from zeroskip.hardware.packets import (
     RUN_HEADER_1,
     decode,
 )
-from zeroskip.models.cycles import EXECUTE
 from zeroskip.runtime.hostops import Quant, requantise
 
 
@@ -46,7 +46,7 @@ class FinishingEngine:
             if kind != KIND_FINISH:
                 plain.append(words[at : at + size])
             at += size
-        done = EXECUTE[config.engine](config, np.concatenate(plain))
+        done = engine_of(config).execute(config, np.concatenate(plain))
         sums, data = done.out, b""
         for run in runs:
             results, sums = finished(sums, *run)

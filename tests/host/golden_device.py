@@ -2,8 +2,8 @@
 
 import dataclasses
 
+from zeroskip.engines import engine_of
 from zeroskip.hardware.config import get_config
-from zeroskip.models.cycles import EXECUTE
 from zeroskip.runtime.counters import Counters
 
 
@@ -17,7 +17,7 @@ class GoldenDevice:
         self.transfers = 0
 
     def execute(self, words, out_beats):
-        done = EXECUTE[self.config.engine](self.config, words)
+        done = engine_of(self.config).execute(self.config, words)
         assert len(done.out) == out_beats
         self.transfers += 1
         return done.out, dataclasses.replace(Counters.zero(), **done.counters, cycles=done.counters["steps"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from zeroskip.models.cycles import EXECUTE
+from zeroskip.engines import engine_of
 
 
 class Tally(dict):
@@ -22,7 +22,7 @@ class FunctionalEngine:
         self.streams = []
 
     def execute(self, words, out_beats):
-        done = EXECUTE[self.config.engine](self.config, words)
+        done = engine_of(self.config).execute(self.config, words)
         assert len(done.out) == out_beats
         self.streams.append(words)
         return done.out, Tally(done.counters)

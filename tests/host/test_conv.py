@@ -21,7 +21,7 @@ from zeroskip.hardware.packets import (
 from zeroskip.runtime import conv as runtime
 from zeroskip.runtime import stream
 from zeroskip.runtime.conv import expected, run_plan
-from zeroskip.runtime.program import ConvPlan
+from zeroskip.runtime.plan_arrays import from_arrays, to_arrays
 
 TINY = get_config("tiny")
 
@@ -31,8 +31,8 @@ def run(config, x, w, mode="combined", skip=True, input_shape=None, act_max=255,
     plan = compile_conv(
         config, w, mode=mode, activation_skip=skip, input_shape=input_shape, act_max=act_max, name="test", **geometry
     )
-    meta, arrays = plan.to_arrays()
-    plan = ConvPlan.from_arrays(json.loads(json.dumps(meta)), arrays)
+    meta, arrays = to_arrays(plan)
+    plan = from_arrays(json.loads(json.dumps(meta)), arrays)
     engine = FunctionalEngine(plan.config)
     sums, counters = run_plan(engine, plan, x)
     assert sums.dtype == np.int32
@@ -325,7 +325,7 @@ def test_a_plan_for_another_build():
 
 
 def test_a_plan_that_does_not_fit_together():
-    meta, arrays = compile_conv(TINY, np.ones((2, 3, 2, 2), np.int8), name="here").to_arrays()
+    meta, arrays = to_arrays(compile_conv(TINY, np.ones((2, 3, 2, 2), np.int8), name="here"))
     changes = {
         "weights": arrays["weights"].astype(np.int16),
         "part0.steps": arrays["part0.steps"] + np.int32(1),
@@ -335,9 +335,9 @@ def test_a_plan_that_does_not_fit_together():
     }
     for key, value in changes.items():
         with pytest.raises(FileFormatError, match="'here'"):
-            ConvPlan.from_arrays(meta, arrays | {key: value})
+            from_arrays(meta, arrays | {key: value})
     with pytest.raises(FileFormatError):
-        ConvPlan.from_arrays({key: value for key, value in meta.items() if key != "parts"}, arrays)
+        from_arrays({key: value for key, value in meta.items() if key != "parts"}, arrays)
 
 
 def test_filters_of_similar_density_run_in_lockstep():

@@ -14,7 +14,7 @@ from onnx_models import f32, loaded, model, node, residual_network, run_onnx
 from zeroskip.compiler.network import compare
 from zeroskip.compiler.onnx_import import import_onnx
 from zeroskip.errors import FileFormatError, InputError, ModelError
-from zeroskip.runtime import zsk
+from zeroskip.runtime import zsk, zsk_writer
 
 PLAIN = {"scale_rule": "max_abs", "per": "channel"}
 
@@ -27,7 +27,7 @@ def rng():
 def agrees(compiled, images):
     """Outputs of the device, which equal the reference's and those of the model read back from a file."""
     outputs = compiled.run(GoldenDevice("tiny"), images).outputs
-    for again in (compiled.reference(images), zsk.loads(zsk.dumps(compiled)).reference(images)):
+    for again in (compiled.reference(images), zsk.loads(zsk_writer.dumps(compiled)).reference(images)):
         if isinstance(outputs, dict):
             assert outputs.keys() == again.keys()
             assert all((outputs[name] == again[name]).all() for name in outputs)
@@ -284,7 +284,7 @@ def test_ends_of_a_file_are_checked(rng, change):
     import test_zsk
 
     compiled = zeroskip.compile(residual_network(rng), "tiny", f32(rng, 2, 3, 12, 12))
-    content = zsk.dumps(compiled)
+    content = zsk_writer.dumps(compiled)
     with pytest.raises(FileFormatError):
         zsk.loads(test_zsk.forge(content, lambda m: change(m) and None))
 

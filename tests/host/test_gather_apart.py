@@ -10,15 +10,16 @@ from finishing_engine import FinishingEngine
 from layers import convolve, random_weights
 from test_conv import maps, run
 from test_gather_conv import check_stream, only_ways
-from zeroskip.compiler import conv, gather_apart
+from zeroskip.compiler import gather_apart, gather_layers
 from zeroskip.compiler.conv import compile_conv
+from zeroskip.compiler.convolution import Convolution
 from zeroskip.errors import FileFormatError
 from zeroskip.hardware.config import Config, get_config
 from zeroskip.runtime import stream
 from zeroskip.runtime.conv import expected, run_layer, run_plan
 from zeroskip.runtime.hostops import Finish, Quant
 from zeroskip.runtime.phases import phased_weights
-from zeroskip.runtime.program import ConvPlan
+from zeroskip.runtime.plan_arrays import from_arrays, to_arrays
 
 BUILDS = (
     get_config("gather_tiny"),
@@ -128,16 +129,16 @@ def test_what_is_chosen_is_best_in_cycles(monkeypatch, shape, stride, size, mode
     w = random_weights(rng, shape, 0.3, 0.6)
     groups, pad = len(w) // shape[1], shape[2] // 2
     x = maps(rng, (1, groups * shape[1], size, size))
-    ways, cycles = conv._ways, {}
+    ways, cycles = gather_layers.ways, {}
     options = {"stride": stride, "padding": (pad,) * 4, "groups": groups, "mode": mode, "activation_skip": False}
     with zeroskip.open_device("model", "gather") as device:
 
         def measured(*chosen):
-            monkeypatch.setattr(conv, "_ways", lambda *layer: chosen or ways(*layer))
+            monkeypatch.setattr(gather_layers, "ways", lambda *layer: chosen or ways(*layer))
             plan = compile_conv("gather", w, input_shape=(size, size), **options)
             return plan, run_plan(device, plan, x)[1].cycles
 
-        for way in ways(get_config("gather"), w, stride, (1, 1), groups, mode):
+        for way in ways(Convolution(get_config("gather"), w, stride, (1, 1), groups, mode, (size, size))):
             cycles[way] = measured(way)[1]
         plan, found = measured()
     assert all(part.apart for part in plan.parts)
@@ -185,7 +186,7 @@ def test_the_columns_of_a_slice_come_while_the_one_before_computes(config):
 
 
 def broken(plan, **arrays):
-    meta, good = plan.to_arrays()
+    meta, good = to_arrays(plan)
     return json.loads(json.dumps(meta)), good | {f"part0.{key}": array for key, array in arrays.items()}
 
 
@@ -198,24 +199,22 @@ def test_a_plan_that_does_not_fit_together():
     missing = np.where(part.filters == 3, np.int32(-1), part.filters)
     for filters in (swapped, missing):
         with pytest.raises(FileFormatError, match="'here': a lane has weights for channels that its filter does not"):
-            ConvPlan.from_arrays(*broken(plan, filters=filters))
+            from_arrays(*broken(plan, filters=filters))
     with pytest.raises(FileFormatError, match="'here': filters of shape"):
-        ConvPlan.from_arrays(*broken(plan, filters=part.filters[:, :4]))
+        from_arrays(*broken(plan, filters=part.filters[:, :4]))
     with pytest.raises(FileFormatError, match=r"'here': (lanes apart|phases)"):
         meta, arrays = broken(plan)
-        ConvPlan.from_arrays(
-            meta | {"blocking": "channels", "groups": 20}, arrays | {"placed": np.zeros((20, 16), "i4")}
-        )
+        from_arrays(meta | {"blocking": "channels", "groups": 20}, arrays | {"placed": np.zeros((20, 16), "i4")})
     for slices in ([], [0, len(part.steps)], [len(part.steps) + 1]):
         meta, arrays = broken(plan)
         meta["parts"][0]["slices"] = slices
         with pytest.raises(FileFormatError, match="'here': slices with other runs than there are"):
-            ConvPlan.from_arrays(meta, arrays)
+            from_arrays(meta, arrays)
     meta, arrays = broken(plan)
     meta["parts"][0]["slices"] = [1] * len(part.steps)
     meta["parts"][0]["layout"][:2] = [9, 9]
     with pytest.raises(FileFormatError, match="'here': "):
-        ConvPlan.from_arrays(meta, arrays)
+        from_arrays(meta, arrays)
 
 
 @pytest.mark.parametrize("out", [Quant(1.0, 7), Quant(1.0, -3, "int16")], ids=["bytes", "16 bits"])

@@ -7,7 +7,7 @@ import pytest
 
 from layers import FunctionalEngine, convolve, random_weights
 from test_conv import maps, run, run_random_layer
-from zeroskip.compiler import conv
+from zeroskip.compiler import gather_layers
 from zeroskip.compiler.conv import compile_conv
 from zeroskip.errors import FileFormatError
 from zeroskip.hardware.config import Config, get_config
@@ -22,7 +22,7 @@ from zeroskip.hardware.packets import (
 )
 from zeroskip.runtime import stream
 from zeroskip.runtime.conv import expected, run_plan
-from zeroskip.runtime.program import ConvPlan
+from zeroskip.runtime.plan_arrays import from_arrays, to_arrays
 
 TINY = get_config("gather_tiny")
 
@@ -81,9 +81,9 @@ def check_stream(config, words):
 
 def only_ways(monkeypatch, wanted):
     """Let the compiler lay out packed layers only as ``wanted`` says."""
-    ways = conv._ways
+    ways = gather_layers.ways
     monkeypatch.setattr(
-        conv, "_ways", lambda *layer: [way for way in ways(*layer) if way.blocking == "packed" and wanted(way)]
+        gather_layers, "ways", lambda *layer: [way for way in ways(*layer) if way.blocking == "packed" and wanted(way)]
     )
 
 
@@ -224,7 +224,7 @@ def test_efficiency_of_a_layer():
 def test_a_plan_that_does_not_fit_together():
     w = random_weights(np.random.default_rng(1), (3, 20, 3, 3), 0.3, 0.5)
     plan = compile_conv(TINY, w, name="here")
-    meta, arrays = plan.to_arrays()
+    meta, arrays = to_arrays(plan)
     meta = json.loads(json.dumps(meta))
     lanes, slots = arrays["part0.lanes"], arrays["part0.slots"]
     busy = np.argwhere(lanes >> 8 == 0)[0]
@@ -240,16 +240,16 @@ def test_a_plan_that_does_not_fit_together():
     }
     for key, (message, array) in changes.items():
         with pytest.raises(FileFormatError, match=f"'here': .*{message}"):
-            ConvPlan.from_arrays(meta, arrays | {key: array})
+            from_arrays(meta, arrays | {key: array})
     for key, array in (("part0.lanes", crossed), ("part0.slots", idle)):
         with pytest.raises(FileFormatError, match=r"'here': .*(read one bank|reads other banks)"):
-            ConvPlan.from_arrays(meta, arrays | {key: array})
+            from_arrays(meta, arrays | {key: array})
     with pytest.raises(FileFormatError, match="'here': a place without a channel"):
-        ConvPlan.from_arrays(meta, arrays | {"placed": np.full_like(arrays["placed"], 20)})
+        from_arrays(meta, arrays | {"placed": np.full_like(arrays["placed"], 20)})
     with pytest.raises(FileFormatError, match="'here': phases"):
-        ConvPlan.from_arrays(meta | {"phases": 2}, arrays)
+        from_arrays(meta | {"phases": 2}, arrays)
     with pytest.raises(FileFormatError, match="placed"):
-        ConvPlan.from_arrays(meta, {key: array for key, array in arrays.items() if key != "placed"})
+        from_arrays(meta, {key: array for key, array in arrays.items() if key != "placed"})
 
 
 def test_a_plan_runs_maps_of_any_size():

@@ -7,9 +7,9 @@ import zeroskip
 from golden_device import GoldenDevice
 from onnx_models import f32, residual_network
 from zeroskip.compiler.network import reschedule
+from zeroskip.engines import ENGINES
 from zeroskip.errors import InputError
 from zeroskip.hardware.config import Config
-from zeroskip.runtime.modes import MODES
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def test_a_network_runs_in_every_mode(data, images, tmp_path):
     expected = compiled.reference(images)
     cycles = {}
     with zeroskip.open_device("model", "gather_tiny") as device:
-        for mode in MODES["gather"]:
+        for mode in ENGINES["gather"].modes:
             model = reschedule(compiled, mode=mode, activation_skip=False)
             model.save(tmp_path / "net.zsk")
             result = zeroskip.load(tmp_path / "net.zsk").run(device, images)

@@ -134,7 +134,7 @@ def test_the_largest_pitch_of_near_steps():
     found = schedule(weights, columns, weights != 0, config, "combined", close=False)
     layout, first = Layout(4, 4, 0, 1), np.cumsum(found.steps) - found.steps
     for dilation in ((1, 1), (2, 1), (1, 3)):
-        near = near_pitch(config, found, layout, 3, dilation)
+        near = near_pitch(config, found.steps, found.slots, layout, 3, dilation)
         for pitch in range((3 - 1) * dilation[1] * 4 + 4, 80):
             offsets = layout.offsets((3, 3), dilation, pitch)[found.slots]
             high = np.where(found.slots < 0, -1, offsets).max(1)

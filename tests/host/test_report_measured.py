@@ -11,11 +11,11 @@ from onnx_models import f32, model, node, residual_network
 from report_page import Page
 from reports import layer, report_data
 from zeroskip.compiler.network import reschedule
+from zeroskip.engines import ENGINES
 from zeroskip.report import Report, build, render
 from zeroskip.report.data import bins
 from zeroskip.report.file import to_json
 from zeroskip.report.measured import accuracy, configuration, graph, histogram, measured_run, rules_text
-from zeroskip.runtime.modes import MODES
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_a_measured_network(config, images):
     compiled = zeroskip.compile(residual_network(np.random.default_rng(0)), config, images)
     runs = []
     with zeroskip.open_device("model", config) as device:
-        for mode in MODES[compiled.config.engine]:
+        for mode in ENGINES[compiled.config.engine].modes:
             one = reschedule(compiled, mode=mode)
             result = one.run(device, images)
             runs.append(measured_run(one, "model", result))
@@ -47,7 +47,8 @@ def test_a_measured_network(config, images):
     page = Page(render(report))
     assert all(layer.name in " ".join(page.text) for layer in runs[0].layers)
     words = " ".join(page.text)
-    assert ("WAZ+KA" in words) == report.zena and ("activation skip" in words) != report.zena
+    assert ("WAZ+KA" in words) == (report.engine.name == "zena")
+    assert ("activation skip" in words) == report.engine.activation_skip
     for layer, found in zip(report.best.layers, compiled.layers, strict=True):
         assert layer.rule == next(iter(compiled.info["layers"][layer.name]["rules"]))
         assert layer.sqnr_db == compiled.info["layers"][layer.name]["sqnr_db"]
@@ -78,7 +79,7 @@ def one_layer(rng, config, mode, w, x):
     return layer, result.layers[0].counters, compiled.layers[0].plan.weights
 
 
-@pytest.mark.parametrize("mode", MODES["trident"])
+@pytest.mark.parametrize("mode", ENGINES["trident"].modes)
 @pytest.mark.parametrize("config", ["tiny", "gather_tiny"])
 def test_useful_cycles_of_schedules_are_those_of_non_zero_weights(config, mode):
     """16 filters, 8 lanes, 2 work groups, 64 pixels: counted from the weights, whatever the schedule is."""
@@ -96,7 +97,7 @@ def test_useful_cycles_of_schedules_are_those_of_non_zero_weights(config, mode):
 def test_useful_cycles_of_zena_are_its_products_of_non_zeros():
     rng = np.random.default_rng(3)
     w = f32(rng, 16, 32, 3, 3) * (rng.random((16, 32, 3, 3)) < 0.4)
-    for mode in MODES["zena"]:
+    for mode in ENGINES["zena"].modes:
         layer, counters, _ = one_layer(rng, "zena_tiny", mode, w.astype(np.float32), f32(rng, 1, 32, 10, 10))
         assert layer.useful_cycles <= counters.multiplies / 16 <= counters.busy
         if mode.startswith("WAZ"):  # nothing else is multiplied, where tiles do not reach beyond the map

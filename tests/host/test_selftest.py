@@ -13,10 +13,11 @@ import pytest
 from zeroskip import cli
 from zeroskip.compiler.conv import compile_conv
 from zeroskip.devices import open_device
+from zeroskip.engines import ENGINES
 from zeroskip.hardware.config import BUILTIN, Config
 from zeroskip.runtime.conv import run_layer, run_plan
 from zeroskip.runtime.hostops import Finish, Quant
-from zeroskip.runtime.modes import MODES
+from zeroskip.runtime.plan_arrays import to_arrays
 from zeroskip.runtime.selftest import _Watched, _weights, implausible, selftest
 
 SMALL = {
@@ -36,7 +37,7 @@ def test_sound_devices_pass(kind, name):
         checks = list(selftest(device, rounds=2))
     assert [check.name for check in checks] == ["identity", "DMA loop", "random layers"]
     assert all(check.passed for check in checks), "\n".join(map(str, checks))
-    assert f"{2 * len(MODES[SMALL[name].engine])} layers" in checks[-1].detail
+    assert f"{2 * len(ENGINES[SMALL[name].engine].modes)} layers" in checks[-1].detail
 
 
 @pytest.mark.parametrize(
@@ -124,8 +125,8 @@ def digest() -> str:
     found = hashlib.sha256()
     for config in SMALL.values():
         w = _weights(config, np.random.default_rng(5), (6, 20, 3, 3))
-        for mode in MODES[config.engine]:
-            _, arrays = compile_conv(config, w, mode=mode).to_arrays()
+        for mode in ENGINES[config.engine].modes:
+            _, arrays = to_arrays(compile_conv(config, w, mode=mode))
             for name in sorted(arrays):
                 found.update(arrays[name].tobytes())
     return found.hexdigest()

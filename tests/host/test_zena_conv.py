@@ -10,6 +10,7 @@ from test_conv import KINDS, maps
 from zena_engine import LiteralZena
 from zeroskip.compiler.conv import compile_conv
 from zeroskip.compiler.logquant import log_quantise
+from zeroskip.engines import ENGINES
 from zeroskip.errors import ConfigError, FileFormatError, InputError
 from zeroskip.hardware.config import Config, get_config
 from zeroskip.models import reference
@@ -18,7 +19,6 @@ from zeroskip.runtime import conv as runtime
 from zeroskip.runtime import zena_stream
 from zeroskip.runtime.bounds import intersections, multiplications
 from zeroskip.runtime.conv import run_plan
-from zeroskip.runtime.modes import MODES
 from zeroskip.runtime.program import ConvPlan
 from zeroskip.runtime.zena_part import FINAL, FIRST
 
@@ -48,7 +48,7 @@ def test_kinds_of_layers(kind, config):
     rng = np.random.default_rng([len(kind), config.wgs])
     x_shape, w_shape, geometry = KINDS[kind]
     x, w = maps(rng, x_shape), random_weights(rng, w_shape, 0.4, 0.5)
-    found = {mode: run(config, x, w, mode, **geometry) for mode in MODES["zena"]}
+    found = {mode: run(config, x, w, mode, **geometry) for mode in ENGINES["zena"].modes}
     products = {mode: counters["multiplies"] for mode, (_, _, counters) in found.items()}
     # Rectangles may reach beyond the map, so a mode may multiply more than the layer has; never less.
     plan = found["dense"][0]
@@ -104,7 +104,7 @@ def test_random_layers_on_random_builds(seed):
         w = w.astype(np.int16) * np.int16(rng.integers(1, 50))
     if weight_w == 5:
         w = log_quantise(w, top=6)[0]
-    mode = MODES["zena"][rng.integers(5)]
+    mode = ENGINES["zena"].modes[rng.integers(5)]
     shape = tuple(size) if rng.random() < 0.5 else None
     plan, engine, _ = run(config, x, w, mode, shape, **geometry)
     for words in engine.streams:

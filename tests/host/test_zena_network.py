@@ -6,10 +6,10 @@ import pytest
 import zeroskip
 from onnx_models import f32, residual_network
 from zeroskip.compiler.network import reschedule
+from zeroskip.engines import ENGINES
 from zeroskip.errors import InputError
 from zeroskip.hardware.config import Config
 from zeroskip.models import reference
-from zeroskip.runtime.modes import MODES
 
 CONFIG = Config("z", engine="zena", lanes=16, filters=8, wgs=3, sub_wgs=2, columns=64, steps=16, psums=64)
 
@@ -35,7 +35,7 @@ def test_a_network_runs_in_every_mode(data, images, device, tmp_path):
     assert compiled.info["mode"] == "WAZ+KA"
     expected = compiled.reference(images)
     cycles = {}
-    for mode in MODES["zena"]:
+    for mode in ENGINES["zena"].modes:
         model = reschedule(compiled, mode=mode)
         model.save(tmp_path / "net.zsk")
         result = zeroskip.load(tmp_path / "net.zsk").run(device, images)

@@ -15,7 +15,7 @@ from golden_device import GoldenDevice
 from onnx_models import f32, residual_network
 from zeroskip.errors import ConfigError, FileFormatError, InputError
 from zeroskip.hardware.config import FORMAT_VERSION
-from zeroskip.runtime import zsk
+from zeroskip.runtime import zsk, zsk_writer
 from zeroskip.runtime.hostops import SUM_LIMIT
 
 START = 64
@@ -33,7 +33,7 @@ def compiled(images):
 
 @pytest.fixture(scope="module")
 def content(compiled):
-    return zsk.dumps(compiled)
+    return zsk_writer.dumps(compiled)
 
 
 def test_round_trip(compiled, images, content, tmp_path):
@@ -41,7 +41,7 @@ def test_round_trip(compiled, images, content, tmp_path):
     compiled.save(path)
     assert path.read_bytes() == content
     again = zeroskip.load(path)
-    assert zsk.dumps(again) == content
+    assert zsk_writer.dumps(again) == content
     assert again.info == compiled.info and again.config == compiled.config and again.tensors == compiled.tensors
     assert (again.reference(images) == compiled.reference(images)).all()
     one, other = (model.run(GoldenDevice("tiny"), images) for model in (compiled, again))
@@ -82,7 +82,7 @@ def test_every_region_notices_a_flipped_bit(content):
 
 
 def test_newer_versions_say_so(content):
-    for place, what, ours in ((8, "format version", zsk.VERSION), (12, "hardware version", FORMAT_VERSION)):
+    for place, what, ours in ((8, "format version", zsk_writer.VERSION), (12, "hardware version", FORMAT_VERSION)):
         newer = bytearray(content)
         newer[place] = ours + 1
         with pytest.raises(FileFormatError, match=f"{what} {ours + 1}; .* compile the network again"):
@@ -141,7 +141,7 @@ def first(manifest, op):
 
 
 def test_forging_nothing_loads(content, compiled):
-    assert zsk.dumps(zsk.loads(forge(content, lambda m: None))) == content
+    assert zsk_writer.dumps(zsk.loads(forge(content, lambda m: None))) == content
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_sums_may_reach_32_bits_and_not_one_more(compiled, images, sign):
         bias[1] = value
         changed = dataclasses.replace(node, arrays={**node.arrays, "bias": bias})
         nodes = tuple(changed if one is node else one for one in compiled.nodes)
-        return zsk.dumps(dataclasses.replace(compiled, nodes=nodes))
+        return zsk_writer.dumps(dataclasses.replace(compiled, nodes=nodes))
 
     edge = zsk.loads(with_bias(sign * most))
     assert (edge.run(GoldenDevice("tiny"), images).outputs == edge.reference(images)).all()

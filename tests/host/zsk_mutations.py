@@ -192,7 +192,7 @@ def networks() -> dict[str, bytes]:
     from onnx_models import f32, model, node, residual_network
     from quantised_models import many_operators
     from test_import_fuzz import nhwc_network
-    from zeroskip.runtime import zsk
+    from zeroskip.runtime import zsk_writer
 
     def depthwise(rng) -> bytes:
         weights = {"d": f32(rng, 8, 1, 3, 3), "p": f32(rng, 6, 8, 1, 1), "g": f32(rng, 6, 3, 3, 3)}
@@ -214,7 +214,7 @@ def networks() -> dict[str, bytes]:
     found = {}
     for name, (network, shape) in made.items():
         rng = np.random.default_rng(0)
-        found[name] = zsk.dumps(zeroskip.compile(network(rng), name.split()[0], f32(rng, 4, *shape)))
+        found[name] = zsk_writer.dumps(zeroskip.compile(network(rng), name.split()[0], f32(rng, 4, *shape)))
     return found
 
 

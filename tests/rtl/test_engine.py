@@ -12,8 +12,9 @@ from packet_words import act_words, run_words
 from random_stream import random_stream
 from variants import GATHER_VARIANTS, VARIANTS
 from zeroskip.devices import MemoryModel, open_device
+from zeroskip.engines import engine_of
 from zeroskip.errors import DeviceError, InputError
-from zeroskip.models.cycles import EXECUTE, simulate
+from zeroskip.models.cycles import simulate
 
 BUILDS = VARIANTS | GATHER_VARIANTS
 
@@ -75,7 +76,7 @@ def test_the_hardware_stops_at_an_illegal_header(variant, illegal):
     error, packet = ILLEGAL_HEADERS[illegal]
     words = np.array(packet(config), np.uint64)
     with pytest.raises(InputError):
-        EXECUTE[config.engine](config, words)
+        engine_of(config).execute(config, words)
     with open_device("sim", config, timeout=0.2) as device:
         with pytest.raises(DeviceError, match=f"engine error {error} "):
             device.execute(words, 1)

@@ -147,5 +147,5 @@ def test_near_steps_reach_as_far_as_the_compiler_says(config):
         slots = np.array([[0, reach], [0, reach + 1]], np.int32)
 
     layout = Layout(blocks=1, step=1, residue=0, period=1)
-    found = near_pitch(config, Schedule, layout, reach + 2, (1, 1))
+    found = near_pitch(config, Schedule.steps, Schedule.slots, layout, reach + 2, (1, 1))
     assert found[0] >= 0 and found[1] == -1

@@ -9,11 +9,11 @@ import pytest
 
 from test_layers import STALLS, check, random_layer
 from zeroskip.compiler.logquant import log_quantise
+from zeroskip.engines import ENGINES
 from zeroskip.hardware.config import get_config
-from zeroskip.runtime.modes import MODES
 
 
-@pytest.mark.parametrize("mode", MODES["zena"])
+@pytest.mark.parametrize("mode", ENGINES["zena"].modes)
 @pytest.mark.parametrize("seed", range(6))
 def test_random_layers(seed, mode):
     config = get_config("zena_tiny")

@@ -21,11 +21,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..engines import engine_of
 from ..hardware.config import Config
 from ..runtime.memory_plan import predicted_cycles
 from ..runtime.nodes import Tensor
 from ..runtime.program import ConvPlan
-from ..runtime.tiling import RATE, choose_tile, pixel_beats
 from .deviation import Trials
 from .graph import Graph, Node, execute
 from .integer_layers import integer_layers, map_shape
@@ -116,23 +116,7 @@ def filter_cycles(plan: ConvPlan, shape: tuple[int, int], weights: np.ndarray) -
     every = np.full_like(nonzero, 2 * weights[0, 0].size)
     halves = {"dense": every, "AZ": every, "combined": nonzero + outlier}
     work = halves.get(plan.mode, 2 * nonzero) * (_EFFICIENCY / (2 * config.lanes))
-    if not config.scheduled:
-        return work * (np.prod(plan.output_size(*shape)) / config.wgs)
-    view, cycles = plan.view(1, *shape), np.zeros((trials, filters))
-    for part in plan.parts:
-        at_once = part.filters.shape[1]  # filters of a run
-        tile = choose_tile(config, view, part.layout, part.steps, 0, filters=at_once, slices=len(part.slices))
-        wgs = config.wgs if tile.groups > 1 else tile.last_wgs
-        drain = pixel_beats(config, at_once, wgs) * RATE
-        run, lane = np.nonzero(part.filters >= 0)
-        ids = part.filters[run, lane]
-        share = part.dense.sum() / plan.dense_steps * (at_once if part.apart else 1)
-        least = part.dense[run] / config.window if config.engine == "trident" else 1  # a window's limit
-        steps = np.maximum(work[:, ids] * share, least)
-        compute = tile.height * tile.width * np.maximum(steps, drain)
-        load = (steps * config.step_beats + 2) * RATE
-        cycles[:, ids] += tile.groups / at_once * np.maximum(compute, load)
-    return cycles
+    return engine_of(config).filter_cycles(plan, shape, work)
 
 
 def sensitivities(graph: Graph, images: np.ndarray, layers: dict[str, Trials]) -> dict[str, float]:

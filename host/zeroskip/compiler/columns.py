@@ -69,8 +69,6 @@ def choose_layout(
 ) -> Layout | None:
     """Choose the layout of a tile's columns for the fewest dummies and the least padding.
 
-    The gather engine's columns have no conflicts: there the densest layout is best.
-
     Args:
         config: the build.
         blocks: channel blocks of a tile.
@@ -81,9 +79,6 @@ def choose_layout(
         None if not even the pixels of one kernel position fit the column memory.
     """
     extent = tuple((taps - 1) * d + 1 for taps, d in zip(kernel, dilation, strict=True))
-    if config.engine == "gather":
-        layout = Layout(blocks, blocks, 0, 1)
-        return layout if layout.size(*extent) <= config.columns else None
     best, best_score = None, np.inf
     count = kernel[0] * kernel[1] * used
     order = np.empty(config.window * count, np.int64)

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import numpy as np
 
+from ..engines import checked_mode, engine_of
 from ..errors import InputError
 from ..hardware.config import Config, get_config
-from ..runtime.modes import checked_mode, skips
-from ..runtime.phases import phased_weights
-from ..runtime.program import BLOCKINGS, ConvPlan, activation_limit, view_of
-from ..runtime.tiling import View
-from . import gather_apart, gather_places, jobs, parts
-from .allocate import ALLOCATIONS
-from .blocks import block
+from ..runtime.program import ConvPlan, activation_limit
+from .convolution import Convolution
 from .logquant import EXPONENT_MAX, is_log_quant
 from .schedule import NON_OUTLIER_MAX, NON_OUTLIER_MIN
 
 _TYPICAL_MAP = (32, 32)  # what a layer's layout is chosen for when its input size is not known
-
-PHASES = (1, 2, 4)
-"""Pixels of a row that one column of a depthwise layer may hold on the gather engine."""
-
-_FOLD_COST = 1.05  # what the host's share of the work, folding, counts in parts of a layer's cycles
 
 
 def compile_conv(
@@ -52,7 +41,7 @@ def compile_conv(
         stride, dilation: (vertical, horizontal).
         padding: zeros around the map: (top, left, bottom, right).
         groups: groups of channels.
-        mode: what is skipped, one of the engine's ``runtime.modes.MODES``; default: its last, the fastest.
+        mode: what is skipped, one of the engine's ``modes``; default: its last, the fastest.
         activation_skip: trident: let the online scheduler drop steps whose activations are all zero.  On zena the
             mode says so.
         clip: threshold of Kang's equation 1: outliers at most this far outside [-8, 7] become non-outliers.
@@ -71,95 +60,19 @@ def compile_conv(
     if not 0 <= act_density <= 1:
         raise InputError(f"layer {name!r}: activation density {act_density!r}; accepted: 0 to 1")
     w, stride, padding, dilation = _checked(config, w, stride, padding, dilation, groups, clip, act_max, name)
-    if allocation is None:
-        allocation = "balanced" if mode == "WAZ+KA" else "index"
-    elif allocation not in ALLOCATIONS or config.engine != "zena":
-        raise InputError(f"layer {name!r}: allocation {allocation!r}; accepted, on zena: {', '.join(ALLOCATIONS)}")
-    density = act_density if skips(mode)[1] else 1.0
+    engine = engine_of(config)
+    allocation = engine.allocation(mode, allocation, f"layer {name!r}: ")
     w = clipped(w, clip) if clip else w
     out_size = _out_size(w, stride, padding, dilation, input_shape or _TYPICAL_MAP)
-    found = []
-    for way in _ways(config, w, stride, dilation, groups, mode):
-        seen, steps, (rows, columns) = w, stride, out_size
-        if way.phases > 1:
-            seen, steps = phased_weights(w, way.phases, stride[1]), (stride[0], 1)
-            columns = -(-columns * stride[1] // way.phases)
-        view = view_of(way.blocking, 1, rows, columns, seen.shape[2:], steps, dilation)
-        for option in _options(config, way, seen, view, groups, dilation, mode, density):
-            found.append((*option, view, way.phases))
+    density = act_density if engine.meets_nonzero_only(mode) else 1.0
+    layer = Convolution(config, w, stride, dilation, groups, mode, out_size, density, allocation)
     # Something always fits: single blocks of a pointwise layer.
-    _, choice, blocked, placed, view, phases = min(found, key=lambda found: found[0])
-    if placed is not None and not blocked.apart:
-        blocked = gather_places.arrange(blocked, placed, mode, config.acts)
-    if config.scheduled:
-        made = parts.make_parts(config, blocked, view, choice, mode)
-    else:
-        made = jobs.make_parts(config, blocked, choice, mode, allocation, density)
-    if phases > 1:  # the dense schedule has none
-        made = tuple(replace(part, dense=np.full_like(part.dense, w[0].size)) for part in made)
+    option = min(engine.layouts(layer), key=lambda option: option.cycles)
+    made = engine.schedule(layer, option)
     return ConvPlan(
-        name, config, w, stride, padding, dilation, groups, mode, bool(activation_skip), blocked.blocking, made,
-        placed, phases,
+        name, config, w, stride, padding, dilation, groups, mode, bool(activation_skip), option.blocked.blocking, made,
+        option.placed, option.phases,
     )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Way:
-    """How a layer may be laid out; phases, copies of every channel, and lanes apart are for packed layers on gather."""
-
-    blocking: str
-    phases: int = 1
-    copies: int = 1
-    apart: bool = False
-
-
-def _ways(config: Config, w: np.ndarray, stride: tuple[int, int], dilation: tuple[int, int], groups: int, mode: str):
-    for blocking in BLOCKINGS:
-        if config.engine != "gather" or blocking != "packed":
-            yield _Way(blocking)
-            continue
-        combined, one_channel = mode == "combined", w.shape[1] == 1
-        for phases in PHASES if combined and one_channel and dilation[1] == 1 else PHASES[:1]:
-            if phases == 1 or phases % stride[1] == 0:
-                for copies in gather_places.PACKED_COPIES if combined else (1,):
-                    if phases * copies <= config.acts // 2:
-                        yield _Way(blocking, phases, copies)
-                    if groups > 1 and phases * copies <= 2 and (one_channel or copies == 1):  # the banks of a lane
-                        yield _Way(blocking, phases, copies, apart=True)
-
-
-def _options(config, way: _Way, w: np.ndarray, view: View, groups: int, dilation, mode: str, density: float):
-    """Ways to compute a layer laid out so: (modelled cycles, how it is cut, layer, ``ConvPlan.placed``)."""
-    if way.apart:
-        blocked, placed = gather_apart.lay_out(w, groups, config.acts, dilation, mode, way.copies > 1)
-        choice, cycles = parts.choose_pieces(config, gather_places.sample(blocked), view, mode, len(blocked.filters))
-        yield cycles, choice, blocked, placed
-        return
-    # Filters in lockstep are trident's; a zena job takes any filters that read the same blocks.
-    lockstep = config.filters if config.engine == "trident" else 1
-    # Where every channel is to have copies, a block has fewer channels than places.
-    blocked = block(config.acts // way.copies, lockstep, w, groups, dilation, way.blocking)
-    if blocked is None:
-        return
-    cost = _FOLD_COST if way.blocking == "folded" else 1
-    if config.engine == "zena":
-        choice, cycles = jobs.choose_passes(config, blocked, view, mode, density)
-        yield cost * cycles, choice, blocked, None
-    elif config.engine == "trident":
-        choice, cycles = parts.choose_pieces(config, blocked, view, mode)
-        yield cost * cycles, choice, blocked, None
-    else:
-        if way.blocking == "packed":
-            places = [gather_places.place_packed(blocked.blocks, config.acts, groups * w.shape[1], way.copies)]
-        else:
-            load = gather_places.loads(blocked, groups)
-            shares = gather_places.COPIES if mode == "combined" else (0.0,)
-            places = [gather_places.place(load, config.acts, mode, share) for share in shares]
-        few = gather_places.sample(blocked)
-        for placed in places:
-            arranged = gather_places.arrange(few, placed, mode, config.acts)
-            choice, cycles = parts.choose_pieces(config, arranged, view, mode, len(blocked.filters))
-            yield cost * cycles, choice, blocked, placed
 
 
 def clipped(w: np.ndarray, threshold: int) -> np.ndarray:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from ..hardware.config import NEAR_BITS, Config
 from ..jit import njit
 from ..runtime.tiling import Layout
-
-if TYPE_CHECKING:
-    from .gather_schedule import GatherSchedule
 
 
 def near_reach(config: Config) -> int:
@@ -20,12 +15,16 @@ def near_reach(config: Config) -> int:
 
 
 def near_pitch(
-    config: Config, found: GatherSchedule, layout: Layout, kernel_width: int, dilation: tuple[int, int]
+    config: Config, steps: np.ndarray, slots: np.ndarray, layout: Layout, kernel_width: int, dilation: tuple[int, int]
 ) -> np.ndarray:
-    """The largest pitch of a tile with which all steps of a filter fit the near format: int32 (E,), -1: none."""
-    near = np.empty(len(found.steps), np.int32)
+    """The largest pitch of a tile with which all steps of a filter fit the near format: int32 (E,), -1: none.
+
+    Args:
+        steps, slots: of a ``GatherSchedule``.
+    """
+    near = np.empty(len(steps), np.int32)
     width, reach = kernel_width * layout.blocks, near_reach(config)
-    _near_pitch(found.steps, found.slots, width, layout.blocks, layout.step * dilation[1], dilation[0], reach, near)
+    _near_pitch(steps, slots, width, layout.blocks, layout.step * dilation[1], dilation[0], reach, near)
     return near
 
 

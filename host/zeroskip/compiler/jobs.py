@@ -17,9 +17,8 @@ from ..errors import InputError
 from ..hardware.config import Config
 from ..hardware.packets import MIN_CHUNKS
 from ..runtime.compress import lane_groups
-from ..runtime.modes import skips
 from ..runtime.tiling import DMA_LIMIT, Layout, View
-from ..runtime.zena_part import FINAL, FIRST, JobPart
+from ..runtime.zena_part import FINAL, FIRST, JobPart, skips
 from ..runtime.zena_tiling import Load, choose_tile
 from .allocate import allocate, expected_work
 from .blocks import Blocked

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ..engines import checked_mode, engine_of
 from ..errors import FileFormatError, InputError, ModelError
 from ..files import read_array
 from ..hardware.config import Config, get_config
 from ..runtime.memory_plan import predicted_cycles
-from ..runtime.modes import checked_mode
 from ..runtime.network import Model
 from ..runtime.nodes import Tensor
 from ..text import printable
@@ -91,7 +91,7 @@ def compile(
             (``rounding.py``), instead of each to its nearest.
         bias_correction: take the mean error of the quantised weights, as seen on the calibration images,
             out of the bias.
-        mode: what is skipped, one of the engine's ``runtime.modes.MODES``; default: its last, the fastest.
+        mode: what is skipped, one of the engine's ``modes``; default: its last, the fastest.
         activation_skip: let the online scheduler drop steps without non-zero activations.
         activations: "uint8", or "int16" on a build with 16-bit activations.
         calibration_percentile: 100 takes the range of the calibration activations, less cuts its ends.
@@ -244,7 +244,7 @@ def reschedule(
 # -- schedules ---------------------------------------------------------------------------------------
 def _schedule(layers, config, tensors, ends, info, mode, activation_skip, progress) -> Model:
     input, outputs, input_type = ends
-    activation_skip = bool(activation_skip) and config.scheduled  # elsewhere the mode says so
+    activation_skip = bool(activation_skip) and engine_of(config).activation_skip  # elsewhere the mode says so
     info |= {"mode": mode, "activation_skip": activation_skip}
     total, done, nodes = sum(layer.weights is not None for layer in layers), 0, []
     for layer in layers:

@@ -2,24 +2,59 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 
 from ..hardware.config import Config
 from ..runtime import glue
-from ..runtime.parts import GatherPart, Part
+from ..runtime.parts import ScheduledPart
 from ..runtime.tiling import Layout, View, choose_tile
-from . import gather_schedule, schedule
 from .blocks import Blocked
-from .columns import choose_layout
-from .gather_near import near_pitch
-from .pack import pack
 from .schedule import NON_OUTLIER_MAX, NON_OUTLIER_MIN
 
 _PART_COST = 0.03  # what the host's adding of one more part's sums counts in parts of a layer's cycles
 _TRIED = 12  # parts that stand for all
-_ANY = (1 << 31) - 1
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some channel blocks of a layer, with the E filter groups that read them.
+
+    Args:
+        weights: int8 (E, M, R, S, B, acts); zero where a filter group does not read a block.
+        ids: int64 (E, R * S * B), column (r * S + s) * blocks + block of its slice, -1: not read.
+        present: bool (E, M, B, acts), weights that exist; inside: bool (E, B), blocks that are read.
+        layout: where the columns of a slice lie.
+        ideal: float64 (E,), steps of the ideal bound.
+        common: what every part begins with.
+    """
+
+    weights: np.ndarray
+    ids: np.ndarray
+    present: np.ndarray
+    inside: np.ndarray
+    layout: Layout
+    ideal: np.ndarray
+    common: tuple
+
+
+class PartMaker(Protocol):
+    """What differs between the engines that replay schedule steps."""
+
+    def layout(self, config: Config, blocks: int, used: int, kernel, dilation) -> Layout | None:
+        """The column layout of a slice of so many blocks, of which a filter reads ``used``; None: it does not fit."""
+
+    def loads(self, config: Config, blocked: Blocked, mode: str) -> tuple[np.ndarray, np.ndarray]:
+        """Steps that each block adds to a run: (E, M, B) of the lanes, (E, B, n) of what else bounds it."""
+
+    def near(self, config: Config, blocked: Blocked) -> int | None:
+        """The largest pitch with which runs will probably have a compact format; None: there is none."""
+
+    def part(self, config: Config, blocked: Blocked, piece: Piece, view: View, mode: str) -> ScheduledPart:
+        """Schedule a piece."""
 
 
 def _cut(blocked: Blocked, pieces: int) -> list[tuple[int, int, int]]:
@@ -33,21 +68,22 @@ def _cut(blocked: Blocked, pieces: int) -> list[tuple[int, int, int]]:
 
 
 def choose_pieces(
-    config: Config, blocked: Blocked, view: View, mode: str, filters: int | None = None
+    maker: PartMaker, config: Config, blocked: Blocked, view: View, mode: str, filters: int | None = None
 ) -> tuple[int, float]:
     """Into how many pieces to cut the channel blocks, and the modelled cycles; 0 pieces: it does not fit at all.
 
     A plan is to be good with the glue and without: where the glue takes more sums per cycle, the mean of both counts.
 
     Args:
+        maker: of the engine.
         mode: of the schedules.
         filters: filter groups of the layer, of which ``blocked`` has some; None: it has all.
     """
     share = 1.0 if filters is None else filters / len(blocked.filters)
-    load, least = _gather_loads(config, blocked, mode) if config.engine == "gather" else _loads(config, blocked)
+    load, least = maker.loads(config, blocked, mode)
     # One block has at most this many steps.
     most = blocked.kernel[0] * blocked.kernel[1] * (config.acts // config.lanes)
-    near, at_once = _near_guess(config, blocked), blocked.filters.shape[1]
+    near, at_once = maker.near(config, blocked), blocked.filters.shape[1]
     best, best_cycles = 0, np.inf
     for pieces in _piece_counts(blocked.blocks) if most <= config.steps else ():
         cycles, cuts = 0.0, _cut(blocked, pieces)
@@ -63,7 +99,7 @@ def choose_pieces(
             steps = np.maximum(steps, (least[:, used] * here[..., None]).sum(1).max(1))[runs]
             count = round(len(steps) * share)
             steps = np.maximum(steps[np.arange(count) * len(steps) // max(count, 1)], 1)
-            layout = _layout(config, blocked, inside, size)
+            layout = _layout(maker, config, blocked, inside, size)
             if layout is None:
                 break
             pitches = None if near is None else np.full(len(steps), near)
@@ -78,49 +114,13 @@ def choose_pieces(
     return best, best_cycles
 
 
-def _loads(config: Config, blocked: Blocked) -> tuple[np.ndarray, np.ndarray]:
-    """Steps that each block adds to a run: (E, M, B) of the lanes, (E, B, n) of what else bounds it."""
-    w = blocked.weights
-    nonzero = w != 0
-    outlier = nonzero & ((w < NON_OUTLIER_MIN) | (w > NON_OUTLIER_MAX))
-    load = (nonzero.sum((2, 3, 5)) + outlier.sum((2, 3, 5))) / (2 * config.lanes)
-    # The fullest filter of a perfect schedule and a bit more; the window's limit.
-    return load * 1.2, nonzero.any(5).any(1).sum((1, 2))[..., None] / config.window
-
-
-def _gather_loads(config: Config, blocked: Blocked, mode: str) -> tuple[np.ndarray, np.ndarray]:
-    """The same on gather: steps of all lanes together, and of every bank and lane."""
-    w = blocked.weights[:, 0]
-    todo = np.broadcast_to(blocked.present[:, :, None], w.shape) if mode == "dense" else w != 0
-    outliers = (todo & ((w < NON_OUTLIER_MIN) | (w > NON_OUTLIER_MAX))).sum((1, 2))
-    reads = todo.sum((1, 2))  # (E, B, banks)
-    whole = outliers if mode == "combined" else reads  # weights that take a lane a whole step
-    lanes = (*reads.shape[:2], config.lanes, 2)
-    in_lane = whole.reshape(lanes).sum(3)
-    if blocked.apart or mode == "dense":  # lanes do not help each other
-        return np.zeros((len(w), 1, w.shape[3])), reads - whole + np.repeat(in_lane, 2, axis=2)
-    # Every bank is read once per step; outliers stay in their lane; a lane's non-outliers go one lane further.
-    stay = outliers.reshape(lanes).sum(3)
-    shared = (reads.reshape(lanes).sum(3) + in_lane + 2 * np.roll(stay, 1, axis=2)) / 4
-    load = (reads + whole).sum(2)[:, None] / (2 * config.lanes)
-    return load * 1.02, np.concatenate([reads, stay, shared], axis=2)
-
-
-def _near_guess(config: Config, blocked: Blocked) -> int | None:
-    """Gather: the largest pitch with which runs will have the near format: rows of a kernel lie too far apart."""
-    if config.engine != "gather":
-        return None
-    one_bank = blocked.weights.any((1, 2, 3, 4)).sum(1).max() <= 1  # depthwise
-    return _ANY if one_bank or (blocked.kernel[0] == 1 and blocked.dilation[1] == 1) else -1
-
-
 def _inside(blocked: Blocked, first: int, end: int) -> np.ndarray:
     """bool (E, B): blocks of each filter group that lie in a part."""
     return blocked.needed & (blocked.place >= first) & (blocked.place < end)
 
 
-def _layout(config: Config, blocked: Blocked, inside: np.ndarray, blocks: int) -> Layout | None:
-    return choose_layout(config, blocks, int(inside.sum(1).max()), blocked.kernel, blocked.dilation)
+def _layout(maker: PartMaker, config: Config, blocked: Blocked, inside: np.ndarray, blocks: int) -> Layout | None:
+    return maker.layout(config, blocks, int(inside.sum(1).max()), blocked.kernel, blocked.dilation)
 
 
 def _piece_counts(blocks: int) -> list[int]:
@@ -129,15 +129,18 @@ def _piece_counts(blocks: int) -> list[int]:
     return sorted(counts | {blocks})
 
 
-def make_parts(config: Config, blocked: Blocked, view: View, pieces: int, mode: str) -> tuple[Part | GatherPart, ...]:
+def make_parts(
+    maker: PartMaker, config: Config, blocked: Blocked, view: View, pieces: int, mode: str
+) -> tuple[ScheduledPart, ...]:
     """Schedule the layer in at least ``pieces`` parts, more where a run has too many steps."""
     for count in _piece_counts(blocked.blocks):
         if count < pieces:
             continue
         parts = []
         for first, end, size in _cut(blocked, count):
-            part = _part(config, blocked, view, first, end, size, mode)
-            if part is None:
+            piece = _piece(maker, config, blocked, first, end, size)
+            part = None if piece is None else maker.part(config, blocked, piece, view, mode)
+            if part is None or part.longest > config.steps:
                 break
             parts.append(part)
         else:
@@ -145,17 +148,15 @@ def make_parts(config: Config, blocked: Blocked, view: View, pieces: int, mode: 
     raise AssertionError("the columns of one block always fit the steps of a run: choose_pieces has seen to that")
 
 
-def _part(
-    config: Config, blocked: Blocked, view: View, first: int, end: int, size: int, mode: str
-) -> Part | GatherPart | None:
-    """Schedule blocks ``first`` to ``end``, ``size`` a slice; None if that takes too many steps or columns."""
+def _piece(maker: PartMaker, config: Config, blocked: Blocked, first: int, end: int, size: int) -> Piece | None:
+    """Blocks ``first`` to ``end``, ``size`` a slice; None if that takes too many columns."""
     inside = _inside(blocked, first, end)
     runs = np.flatnonzero(inside.any(1))
     turn = (np.where(inside[runs], blocked.place[runs], end).min(1) - first) // size
     runs, slices = runs[np.argsort(turn, kind="stable")], np.bincount(turn)
     used = np.flatnonzero(inside.any(0))
     rows, columns = blocked.kernel
-    layout = _layout(config, blocked, inside, size)
+    layout = _layout(maker, config, blocked, inside, size)
     if layout is None:
         return None
     w = blocked.weights[runs][:, :, :, :, used]  # (E, M, R, S, B, acts)
@@ -168,26 +169,4 @@ def _part(
     outliers = np.count_nonzero((w < NON_OUTLIER_MIN) | (w > NON_OUTLIER_MAX), axis=(1, 2, 3, 4, 5))
     ideal = (nonzero + outliers) / (2.0 * config.lanes * config.filters)
     common = (first, layout, tuple(slices.tolist()), blocked.filters[runs])
-    if config.engine == "gather":
-        present = present[:, 0] & inside[..., None]
-        if blocked.apart:
-            in_lane = np.count_nonzero(present.reshape(len(runs), -1, config.lanes, 2), axis=(1, 3)).max(1)
-        else:
-            in_lane = -(-np.count_nonzero(present, axis=(1, 2)) // config.lanes)
-        # Pixels of a work group: with so few of them, the steps take longer to arrive than to execute.
-        close = view.images * view.out_height * view.out_width < config.step_beats * config.wgs
-        present = np.tile(present, (1, rows * columns, 1))
-        w = w.reshape(len(runs), -1, config.acts)
-        found = gather_schedule.schedule(w, ids, present, config, mode, close, blocked.apart)
-        if close and found.steps.max() > config.steps:  # no lane waits for another: at most its own weights' steps
-            found = gather_schedule.schedule(w, ids, present, config, mode, False, blocked.apart)
-        near = near_pitch(config, found, layout, blocked.kernel[1], blocked.dilation)
-        lanes = found.weight | found.route.astype(np.int16) << 8
-        dense = (in_lane * (rows * columns)).astype(np.int32)
-        part = GatherPart(*common, found.steps, dense, ideal, found.slots, near, lanes)
-    else:
-        bank = layout.offsets(blocked.kernel, blocked.dilation, layout.residue) % config.banks
-        found = schedule.schedule(w.reshape(len(runs), config.filters, -1, config.lanes), ids, bank, config, mode)
-        dense = np.count_nonzero(ids >= 0, axis=1).astype(np.int32)
-        part = Part(*common, found.steps, dense, ideal, found.slots, pack(found, config))
-    return part if found.steps.max() <= config.steps else None
+    return Piece(w, ids, present, inside, layout, ideal, common)

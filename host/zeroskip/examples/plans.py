@@ -12,6 +12,7 @@ import numpy as np
 from ..extras import need
 from ..files import write_atomic
 from ..hardware.config import Config
+from ..runtime.plan_arrays import from_arrays, to_arrays
 from ..runtime.program import ConvPlan
 
 
@@ -36,12 +37,12 @@ def compiled(folder: str | Path, config: Config, w: np.ndarray, **options) -> Co
     if path.is_file():
         with np.load(path, allow_pickle=False) as stored:
             arrays = dict(stored)
-        return ConvPlan.from_arrays(json.loads(str(arrays.pop("meta"))), arrays)
+        return from_arrays(json.loads(str(arrays.pop("meta"))), arrays)
     need("compile", f"compiling a layer that is not in {folder} (run this once on a workstation, copy the folder)")
     from ..compiler.conv import compile_conv
 
     plan = compile_conv(config, w, **options)
-    meta, arrays = plan.to_arrays()
+    meta, arrays = to_arrays(plan)
     file = io.BytesIO()
     np.savez_compressed(file, meta=np.array(json.dumps(meta)), **arrays)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -261,8 +261,15 @@ class Config:
         return -(-(references + self.weights_w) // STREAM_BITS)
 
     @property
+    def passes(self) -> int:
+        """Filters of a run whose lanes are apart, sent one after the other: LANES; 1: there are no such runs."""
+        return self.lanes if self.engine == "gather" else 1
+
+    @property
     def near_beats(self) -> int:
-        """Gather: stream beats of one schedule step in the near format."""
+        """Stream beats of one schedule step in the near format; trident has one format."""
+        if self.engine != "gather":
+            return self.step_beats
         return -(-(NEAR_BASE_BITS + self.weights_w + self.refs * NEAR_BITS) // STREAM_BITS)
 
     @property

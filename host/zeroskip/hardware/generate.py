@@ -174,16 +174,15 @@ def hls_build(config: Config, name: str | None = None) -> str:
 
     ``lanes`` is how many filters a run whose lanes are apart has; 1 where there are no such runs.
     """
-    gather = config.engine == "gather"
     geometry_of = {
         "filters": config.filters,
-        "lanes": config.lanes if gather else 1,
+        "lanes": config.passes,
         "wgs": config.wgs,
         "sums": config.glue_sums,
     }
     beats_of = {
         "step_beats": config.step_beats,
-        "near_beats": config.near_beats if gather else config.step_beats,
+        "near_beats": config.near_beats,
         "column_beats_u8": config.column_beats(packets.FORMAT_U8),
         "column_beats_s16": config.column_beats(packets.FORMAT_S16),
     }

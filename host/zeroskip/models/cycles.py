@@ -10,15 +10,13 @@ from __future__ import annotations
 import numpy as np
 
 from ..devices.memory import MemoryModel
+from ..engines import engine_of
 from ..errors import DeviceError
 from ..hardware.config import Config
 from ..hardware.registers import COUNTER_MAX
 from ..runtime.counters import Counters
-from . import dma, gather, kernels, scheduled_cycles, trident, zena, zena_cycles
+from . import dma, kernels
 from .scheduled import Executed
-
-EXECUTE = {"trident": trident.execute, "gather": gather.execute, "zena": zena.execute}
-"""Engine -> its functional model."""
 
 _TIMED = ("cycles", "busy", "span", "stall_input", "stall_output", "barrier_wait")
 
@@ -43,7 +41,7 @@ def simulate(
         DeviceError: nothing moves any more; cannot happen unless the model and a stream disagree.
     """
     memory = memory or MemoryModel()
-    execute = EXECUTE[config.engine]
+    execute = engine_of(config).execute
     if not glue:
         executed = execute(config, words)
         return executed.out, _counters(config, executed, len(words), len(executed.out), memory)
@@ -60,11 +58,7 @@ def _counters(
     """The counters of a transfer of ``sent`` beats from the DMA, ``given`` beats from the engine."""
     streams = dma.streams(sent, memory)
     timed = np.zeros(len(_TIMED), np.int64)
-    if config.scheduled:
-        done = scheduled_cycles.run(config, executed, given, streams, ports, timed)
-    else:
-        done = zena_cycles.run(config, executed, streams, timed)
-    if not done:
+    if not engine_of(config).clock(config, executed, given, streams, ports, timed):
         raise DeviceError(f"the cycle model stands still after {timed[0]} cycles")
     counters = {name: min(int(value), COUNTER_MAX) for name, value in zip(_TIMED, timed, strict=True)}
     return Counters(**executed.counters | counters | {"beats_out": given})

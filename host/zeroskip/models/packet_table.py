@@ -33,8 +33,7 @@ def parse(config: Config, words: np.ndarray) -> tuple[np.ndarray, int, int]:
     limits = np.array([config.wgs, config.columns, config.steps], np.int64)
     columns = np.array([config.column_beats(FORMAT_U8), config.column_beats(FORMAT_S16)], np.int64)
     # By the bits `near` and `apart`, which trident ignores.
-    near, lanes = (config.near_beats, config.lanes) if config.engine == "gather" else (config.step_beats, 1)
-    steps, parts = np.array([config.step_beats, near], np.int64), np.array([1, lanes], np.int64)
+    steps, parts = np.array([config.step_beats, config.near_beats], np.int64), np.array([1, config.passes], np.int64)
     table, out, live, at, error, value = _parse(words, limits, columns, steps, parts, config.filters, config.scan)
     if error:
         what, *accepted = _REFUSED[error]

@@ -19,13 +19,6 @@ from .scheduled import Executed
 QUEUE = 16
 """Groups between scanner and issue stage: ``QUEUE`` of step_control.v."""
 
-UNPACK = {"trident": 0, "gather": 2}
-"""Cycles from a step as the stream brings it to the step the scanner reads: ``UNPACK`` of step_control.v."""
-
-LOAD = {"trident": 13, "gather": 15}
-"""Cycles, and log2(LANES) more for the adder tree, from the decision that closes a pixel to the one in which its sums
-are loaded into the drain: ``close_delay`` of trident_engine.v; of gather_engine.v, and ``pixel_close`` behind it."""
-
 _IDLE_LIMIT = 1_000_000
 """Cycles without a beat after which the model, too, gives up."""
 
@@ -37,6 +30,8 @@ def run(
     streams: tuple[np.ndarray, ...],
     ports: kernels.Ports | None,
     timed: np.ndarray,
+    unpack: int,
+    close: int,
 ) -> bool:
     """Fill ``timed`` with cycles, busy, span, stall_input, stall_output; False if it stands still.
 
@@ -44,12 +39,13 @@ def run(
         beats_out: beats of sums, which have ``glue_sums`` each where there are kernels.
         streams: as of :func:`.dma.streams`.
         ports: of the kernels between DMA and engine; None: there are none.
+        unpack, close: latencies of the engine, see ``engines.scheduled``.
     """
     sums = config.glue_sums if ports else 2
     packets = _packets(config, executed.packets, executed.counters["beats_in"], sums)
-    load_after = LOAD[config.engine] + (config.lanes - 1).bit_length()
+    load_after = close + (config.lanes - 1).bit_length()
     return _clock(
-        packets, executed.live, beats_out, UNPACK[config.engine], load_after, *_drain(config, sums), *streams, ports,
+        packets, executed.live, beats_out, unpack, load_after, *_drain(config, sums), *streams, ports,
         timed,
     )  # fmt: skip
 
@@ -77,8 +73,8 @@ def _drain(config: Config, sums: int) -> tuple[int, int]:
     """
     beats = -(-config.wgs * config.filters // sums)
     enough, depth = 2 * beats, 4 * beats
-    if config.engine == "gather":
-        enough, depth = (config.lanes + 1) * beats, 2 * config.lanes * beats
+    if config.passes > 1:
+        enough, depth = (config.passes + 1) * beats, 2 * config.passes * beats
     return max(64, 1 << (depth - 1).bit_length()), enough
 
 

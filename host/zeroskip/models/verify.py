@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..engines import engine_of
 from ..errors import FileFormatError, InputError
 from ..hardware.config import Config
 from ..runtime.conv import run_plan
 from ..runtime.counters import Counters
 from ..runtime.network import Model
 from ..runtime.program import ConvPlan, activation_limit
-from .cycles import EXECUTE
 from .reference import conv2d
 
 _IMAGES = 2
@@ -31,7 +31,7 @@ class _FunctionalEngine:
         self.config = config
 
     def execute(self, words: np.ndarray, out_beats: int) -> tuple[np.ndarray, Counters]:
-        done = EXECUTE[self.config.engine](self.config, words)
+        done = engine_of(self.config).execute(self.config, words)
         if len(done.out) != out_beats:
             raise InputError(f"{len(done.out)} words of sums, {out_beats} expected")
         return done.out, Counters(**done.counters)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..engines import ENGINES, Engine
 from ..hardware.registers import COUNTER_NAMES
 
 MODE_LABELS = {"dense": "dense", "zero_skip": "zero-skip", "combined": "combined"}
@@ -192,9 +193,9 @@ class Report:
         return next((r for r in self.runs if r.mode == mode and r.activation_skip == activation_skip), None)
 
     @property
-    def zena(self) -> bool:
-        """Whether the build is of the zena engine; all others count and schedule as trident does."""
-        return self.config.get("engine") == "zena"
+    def engine(self) -> Engine:
+        """The engine of the build; a report that names none is read as trident's."""
+        return ENGINES.get(self.config.get("engine"), ENGINES["trident"])
 
     @property
     def best(self) -> Run:
@@ -208,9 +209,7 @@ class Report:
     @property
     def bound_text(self) -> str:
         """What the ideal bound counts, as a sentence's end: the cycles if ..."""
-        if self.zena:
-            return "every PE multiplied two non-zeros in every cycle"
-        return "every MAC did two non-outliers or one outlier in every cycle"
+        return self.engine.bound_text
 
     def baseline(self, index: int | None = None) -> float:
         """Dense cycles of layer ``index`` (None: all): measured if there is a dense run, else the dense
@@ -247,14 +246,9 @@ class Report:
     def all_conditions(self) -> dict[str, str]:
         """Everything a number on the page depends on, in reading order."""
         c = self.config
-        if self.zena:
-            geometry = f"{c.get('wgs')} work groups × {c.get('filters')} PEs, {c.get('weight_w')}-bit weights"
-        else:
-            geometry = f"lanes × filters × work groups {c.get('lanes')} × {c.get('filters')} × {c.get('wgs')}"
-            geometry += f", mux {c.get('mux')}" if c.get("engine", "trident") == "trident" else ""
         return {
-            "configuration": f"{c.get('name')}, {c.get('engine')} engine, {c.get('macs')} MACs: {geometry}, "
-            f"{c.get('act_w')}-bit activations (hash {c.get('hash')})",
+            "configuration": f"{c.get('name')}, {c.get('engine')} engine, {c.get('macs')} MACs: "
+            f"{self.engine.geometry(c)}, {c.get('act_w')}-bit activations (hash {c.get('hash')})",
             "device": ", ".join(dict.fromkeys(run.device for run in self.runs)),
             "images": str(self.images),
             "baseline": self.baseline_text,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..devices.memory import MemoryModel
+from ..engines import engine_of
 from ..hardware.config import Config
 from ..runtime.memory_plan import predicted_cycles
 from ..runtime.network import Model
@@ -46,10 +47,7 @@ def measured_run(model: Model, kind: str, result: Result) -> Run:
 
 def useful_cycles(config: Config, found: LayerResult) -> float:
     """The part of a layer's busy cycles in which its multipliers had work; docs/report.md says what counts."""
-    if config.engine == "zena":
-        return found.ideal_cycles
-    counters = found.counters
-    return (counters.pairs + counters.singles + counters.outliers) / (config.lanes * config.filters)
+    return engine_of(config).useful_cycles(config, found)
 
 
 def histogram(weights: np.ndarray, bits: int) -> tuple[int, ...]:

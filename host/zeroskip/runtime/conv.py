@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..engines import engine_of
 from ..errors import ConfigError, InputError
 from ..hardware.packets import FORMAT_S16, FORMAT_U8
-from . import glue, stream, zena_stream
-from .bounds import intersections, multiplications
+from . import glue
 from .hostops import Finish, Quant
 from .image import column_image, pixel_map
 from .kept import kept
@@ -19,9 +19,6 @@ _PROGRAM_BEATS = 1 << 22
 
 MAX_BEATS = 1 << 26
 """Beats that a program of one image may take: 512 MiB."""
-
-STREAMS = {"trident": stream, "gather": stream, "zena": zena_stream}
-"""Engine -> the module that makes its packet streams and reads its sums."""
 
 
 def run_plan(device, plan: ConvPlan, x: np.ndarray):
@@ -84,13 +81,13 @@ def _run(device, plan: ConvPlan, x: np.ndarray, act_format: int, zero_point: int
     dtype = np.int32 if finish is None else finish.quant.dtype
     rows, out_width = plan.output_size(*x.shape[2:])
     found = np.zeros((len(x), len(plan.weights) * plan.outputs, rows, -(-out_width // plan.outputs)), dtype)
-    counters, engine = None, STREAMS[plan.config.engine]
+    counters, engine = None, engine_of(plan.config)
     compress = getattr(device, "compress", False)
     options, execute = {}, {}
     if finish is not None:
         options = {"finish": finish, "compress": compress}
         execute = {"most": True} if compress else {}
-    if plan.config.engine == "zena":  # its activations are always 16 bits, without zero point
+    if not engine.takes_bytes:
         x = x if x.dtype == np.int16 else np.subtract(x, zero_point, dtype=np.int16)
         act_format, zero_point = FORMAT_S16, 0
     share = _share(plan, x.shape, act_format, finish is not None)
@@ -158,13 +155,11 @@ def bounds(plan: ConvPlan, x: np.ndarray, quant: Quant, finish: bool = False) ->
         ``ideal_cycles``: as :func:`expected`; zena: the intersection bound, products of non-zero weights and
         non-zero activations over the PEs.  ``dense_cycles``: as :func:`expected`; zena: all products.
     """
-    if plan.config.engine == "zena":
-        pes = plan.config.macs
-        return {
-            "ideal_cycles": intersections(plan, x != quant.zero_point) / pes,
-            "dense_cycles": multiplications(plan, len(x), *x.shape[2:]) / pes,
-        }
-    return expected(plan, len(x), *x.shape[2:], layer_format(x, quant), finish)
+
+    def steps() -> dict[str, float]:
+        return expected(plan, len(x), *x.shape[2:], layer_format(x, quant), finish)
+
+    return engine_of(plan.config).bounds(plan, x, quant, steps)
 
 
 def expected(
@@ -184,18 +179,9 @@ def expected(
 
 
 def _expected(plan: ConvPlan, images: int, height: int, width: int, act_format: int, finish: bool) -> dict[str, float]:
-    found = {"step_cycles": 0.0, "dense_cycles": 0.0, "ideal_cycles": 0.0}
-    shape = (images, plan.weights.shape[1] * plan.groups, height, width)
-    share = _share(plan, shape, act_format, finish)
-    for first in range(0, images, share):
-        view = plan.view(min(share, images - first), height, width)
-        for part in plan.parts:
-            tile = stream.tile_of(plan, part, view, act_format, finish)
-            pixel_groups = tile.groups * tile.height * tile.width
-            found["step_cycles"] += float(part.steps.sum()) * pixel_groups
-            found["dense_cycles"] += float(part.dense.sum()) * pixel_groups
-            found["ideal_cycles"] += float(part.ideal.sum()) * pixel_groups
-    return found
+    share = _share(plan, (images, plan.weights.shape[1] * plan.groups, height, width), act_format, finish)
+    shares = [min(share, images - first) for first in range(0, images, share)]
+    return engine_of(plan.config).expected(plan, shares, height, width, act_format, finish)
 
 
 def programs(plan: ConvPlan, shape: tuple[int, ...], act_format: int, finish: bool = False) -> tuple:
@@ -207,9 +193,8 @@ def programs(plan: ConvPlan, shape: tuple[int, ...], act_format: int, finish: bo
         view = plan.view(images, height, width)
         pixels, count = pixel_map(plan, view, images, height, width)
         blocks = sum(blocks_of(plan))
-        engine = STREAMS[plan.config.engine]
-        options = {"finish": True} if finish else {}
-        tiles = [engine.tile_of(plan, part, view, act_format, **options) for part in plan.parts]
+        engine = engine_of(plan.config)
+        tiles = [engine.tile_of(plan, part, view, act_format, finish) for part in plan.parts]
         beats = max(engine.stream_beats(plan, p, t, act_format) for p, t in zip(plan.parts, tiles, strict=True))
         if beats > MAX_BEATS:
             raise InputError(
@@ -217,7 +202,7 @@ def programs(plan: ConvPlan, shape: tuple[int, ...], act_format: int, finish: bo
                 f"{MAX_BEATS:,}; compile the network for smaller maps or a larger configuration"
             )
         built = tuple(
-            engine.build(plan, part, view, tile, pixels, (count, blocks), act_format, **options)
+            engine.build(plan, part, view, tile, pixels, (count, blocks), act_format, finish)
             for part, tile in zip(plan.parts, tiles, strict=True)
         )
         # A batch may end in a smaller share: two kinds are in turn.  Several threads may be here.
@@ -234,11 +219,11 @@ def _share(plan: ConvPlan, shape: tuple[int, ...], act_format: int, finish: bool
 
 def _largest_share(plan: ConvPlan, shape: tuple[int, ...], act_format: int, finish: bool) -> int:
     images, _, height, width = shape
-    engine, options = STREAMS[plan.config.engine], {"finish": True} if finish else {}
+    engine = engine_of(plan.config)
 
     def largest(count: int) -> int:
         view = plan.view(count, height, width)
-        tiles = (engine.tile_of(plan, part, view, act_format, **options) for part in plan.parts)
+        tiles = (engine.tile_of(plan, part, view, act_format, finish) for part in plan.parts)
         return max(engine.stream_beats(plan, p, t, act_format) for p, t in zip(plan.parts, tiles, strict=True))
 
     while images > 1 and largest(images) > _PROGRAM_BEATS:

@@ -12,7 +12,7 @@ from ..hardware.config import Config
 from ..hardware.packets import FINISH_FILTER_0, FINISH_FILTER_1, FINISH_HEADER, GROUP, KIND_FINISH, encode
 from .hostops import Finish
 from .kept import kept
-from .parts import GatherPart, Part
+from .parts import ScheduledPart
 from .program import ConvPlan
 from .zero_groups import decompress, most_beats
 
@@ -41,7 +41,7 @@ def exit_of(config: Config, filters: int) -> dict[str, int]:
     return {"sums": config.glue_sums, "lead": packet_beats(filters)}
 
 
-def packets(plan: ConvPlan, part: Part | GatherPart, finish: Finish, compress: bool) -> np.ndarray:
+def packets(plan: ConvPlan, part: ScheduledPart, finish: Finish, compress: bool) -> np.ndarray:
     """The FINISH packets of a part's runs: uint64 (E, packet_beats).  A filter that there is not gives zero points.
 
     They are kept as long as the plan is run with the same numbers.
@@ -54,7 +54,7 @@ def packets(plan: ConvPlan, part: Part | GatherPart, finish: Finish, compress: b
     return words
 
 
-def _packets(plan: ConvPlan, part: Part | GatherPart, finish: Finish, compress: bool) -> np.ndarray:
+def _packets(plan: ConvPlan, part: ScheduledPart, finish: Finish, compress: bool) -> np.ndarray:
     header = encode(
         FINISH_HEADER,
         kind=KIND_FINISH,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..engines import engine_of
 from ..hardware.packets import FORMAT_S16
 from .phases import split
 from .program import ConvPlan, blocks_of
@@ -16,7 +17,7 @@ def column_image(plan: ConvPlan, x: np.ndarray, act_format: int, zero_point: int
     x: int16 without its zero point, or uint8 with ``zero_point`` in it.
     """
     config, groups = plan.config, blocks_of(plan)
-    act_format = FORMAT_S16 if config.engine == "zena" else act_format
+    act_format = act_format if engine_of(config).takes_bytes else FORMAT_S16
     inside = zero_point if x.dtype == np.uint8 else 0
     if plan.blocking == "folded":
         x = _fold(plan, x, inside)

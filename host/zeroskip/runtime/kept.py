@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, TypeVar
-
-if TYPE_CHECKING:
-    from .program import ConvPlan
+from typing import Protocol, TypeVar
 
 _MOST = 64
 """Values of a layer; those for other sizes of batch go first."""
@@ -14,7 +11,13 @@ _MOST = 64
 Value = TypeVar("Value")
 
 
-def kept(plan: ConvPlan, key: Hashable, make: Callable[[], Value]) -> Value:
+class Keeper(Protocol):
+    """What has a store of its own: a ConvPlan."""
+
+    _kept: dict
+
+
+def kept(plan: Keeper, key: Hashable, make: Callable[[], Value]) -> Value:
     """The value of ``make()``, which follows from the plan and ``key`` alone; threads may share a plan."""
     store = plan._kept
     found = store.get(key)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..hardware.config import Config
-from ..hardware.packets import FORMAT_S16, FORMAT_U8, MIN_CHUNKS
+from ..engines import engine_of
+from ..hardware.packets import FORMAT_S16, FORMAT_U8
 from . import conv
+from .image import column_image
 from .network import Model
 from .nodes import Node, Tensor
-from .program import ConvPlan, JobPart
 from .tiling import RATE
 
 BOUNDS = ("compute", "input", "output")
@@ -72,7 +72,7 @@ def predicted_cycles(node: Node, x: Tensor, images: int = 1) -> float:
     It knows no activations: no step is skipped for them (zena: as its scheduler expects).
     """
     plan, (shape, act_format) = node.plan, _input(x)
-    view, engine = plan.view(images, *shape[2:]), conv.STREAMS[plan.config.engine]
+    view, engine = plan.view(images, *shape[2:]), engine_of(plan.config)
     return sum(engine.tile_of(plan, part, view, act_format).cycles for part in plan.parts)
 
 
@@ -84,13 +84,12 @@ def _input(x: Tensor) -> tuple[tuple[int, ...], int]:
 
 def _layer(node: Node, x: Tensor) -> LayerPlan:
     plan, config, (shape, act_format) = node.plan, node.plan.config, _input(x)
-    image = conv.column_image(plan, _activations(plan, shape), act_format, 0)
+    engine = engine_of(config)
+    image = column_image(plan, engine.sample(plan, shape), act_format, 0)
     programs = conv.programs(plan, shape, act_format)
-    engine = conv.STREAMS[config.engine]
     moved = [(len(words), out) for program in programs for words, out in engine.transfers(plan, program, image, 0)]
     beats_in, beats_out = (sum(beats) for beats in zip(*moved, strict=True))
     tiles = [program.tile for program in programs]
-    runs = [part.chunks if isinstance(part, JobPart) else part.steps for part in plan.parts]
     return LayerPlan(
         name=node.name,
         op=node.label,
@@ -99,29 +98,12 @@ def _layer(node: Node, x: Tensor) -> LayerPlan:
         tiles=sum((tile.groups - 1) * config.wgs + tile.last_wgs for tile in tiles),
         columns=max(tile.size * (2 if tile.double and tile.groups > 1 else 1) for tile in tiles),
         double=all(tile.double for tile in tiles),
-        steps=int(max(each.max() for each in runs)),
+        steps=max(part.longest for part in plan.parts),
         transfers=len(moved),
         bytes_in=8 * beats_in,
         bytes_out=8 * beats_out,
-        compute_cycles=sum(_per_pixel(program.part) * program.pixel_groups for program in programs),
+        compute_cycles=sum(program.part.per_pixel * program.pixel_groups for program in programs),
         input_cycles=beats_in * RATE,
-        output_cycles=beats_out * _output_rate(config),
+        output_cycles=beats_out * engine.output_rate(config),
         cycles=sum(tile.cycles for tile in tiles),
     )
-
-
-def _activations(plan: ConvPlan, shape: tuple[int, ...]) -> np.ndarray:
-    """Input to build streams with; where zeros do not travel (zena), with as many others as the scheduler expects."""
-    if plan.config.scheduled:
-        return np.zeros(shape, np.int16)
-    return (np.random.default_rng(0).random(shape) < plan.parts[0].density[0]).astype(np.int16)
-
-
-def _per_pixel(part) -> float:
-    """Cycles of all runs (or jobs) of a part for one pixel of every work group."""
-    return float((part.busy if isinstance(part, JobPart) else part.steps).sum())
-
-
-def _output_rate(config: Config) -> float:
-    """Cycles per beat of sums; zena's drain reads one PE of every work group each MIN_CHUNKS cycles."""
-    return RATE if config.scheduled else max(RATE, MIN_CHUNKS / -(-config.wgs // 2))

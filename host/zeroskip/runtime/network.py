@@ -22,6 +22,7 @@ from .input_range import warn_of_range
 from .node_check import MAX_ELEMENTS, check
 from .nodes import ENDS, OUTPUT_TYPES, Node, Output, Tensor, compute, end_shape, finish
 from .results import Progress, Recorder, Result
+from .zsk_writer import save
 
 CHUNK_BYTES = 128 * 2**20
 """Working memory for one chunk of a batch; the board has 512 MiB in all."""
@@ -243,8 +244,6 @@ class Model:
         Raises:
             InputError: the file cannot be written.
         """
-        from .zsk import save
-
         save(self, path)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ..engines import engine_of
 from ..hardware.packets import FORMAT_S16, FORMAT_U8
 from .hostops import DIVIDE_SHIFT, FRACTION, MAX_SHIFT, SOFTMAX_AXIS, SOFTMAX_ONE, SUM_LIMIT, out_size
 from .nodes import ENDS, Node, Tensor
@@ -122,7 +123,7 @@ def _stream_beats(plan: ConvPlan, x: Tensor, height: int, width: int) -> int:
     """Words that one image takes as the engine's columns, or places of its padded map, if those are more."""
     top, left, bottom, right = plan.padding
     rows, columns = plan.output_size(height, width) if plan.blocking == "folded" else (height, plan.columns(width))
-    wide = FORMAT_S16 if x.quant.dtype == "int16" or not plan.config.scheduled else FORMAT_U8
+    wide = FORMAT_S16 if x.quant.dtype == "int16" or not engine_of(plan.config).takes_bytes else FORMAT_U8
     beats = (rows * columns + 1) * sum(blocks_of(plan)) * plan.config.column_beats(wide)
     return max(beats, (height + top + bottom) * (width + left + right))
 

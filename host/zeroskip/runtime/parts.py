@@ -10,18 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from ..hardware.config import Config
 from ..hardware.packets import ROUTES
 from .indices import bincount, repeat
+from .program import ConvPlan
 from .tiling import Layout
-
-if TYPE_CHECKING:
-    from .program import ConvPlan
-
 
 MAX_STEPS = 2.0**31
 """Of the ideal bound of a run."""
@@ -54,6 +51,8 @@ class ScheduledPart:
     ideal: np.ndarray
     slots: np.ndarray
 
+    WEIGHTS: ClassVar = (np.int8,)
+    PLACED: ClassVar = False
     ARRAYS: ClassVar = {
         "filters": (np.int32, 2),
         "steps": (np.int32, 1),
@@ -70,6 +69,38 @@ class ScheduledPart:
     def apart(self) -> bool:
         """Every lane computes a filter of its own."""
         return False
+
+    @property
+    def reach(self) -> np.ndarray | None:
+        """int32 (E,), the largest pitch of a tile with which a run has a compact format; None: there is none."""
+        return None
+
+    @property
+    def per_pixel(self) -> float:
+        """Cycles of all runs for one pixel of every work group."""
+        return float(self.steps.sum())
+
+    def dense_steps(self, plan: ConvPlan) -> int:
+        """Steps of the dense schedules, per pixel."""
+        return int(self.dense.sum())
+
+    @property
+    def longest(self) -> int:
+        """Steps of the longest run."""
+        return int(self.steps.max())
+
+    @property
+    def last_block0(self) -> int:
+        """First block of the last slice."""
+        return self.block0 + (len(self.slices) - 1) * self.layout.blocks
+
+    def scalars(self) -> dict:
+        """What JSON holds of it; the rest is :data:`ARRAYS`."""
+        return {"block0": self.block0, "layout": list(self.layout), "slices": list(self.slices)}
+
+    def periods(self, config: Config) -> int:
+        """Column layouts differ in this many ways: banks of the column memory that a schedule counts on."""
+        return 1
 
     def check(self, plan: ConvPlan, need: Callable) -> None:
         """Call ``need(condition, what)`` for everything that a well-formed stream depends on."""
@@ -99,6 +130,9 @@ class Part(ScheduledPart):
 
     ARRAYS: ClassVar = {**ScheduledPart.ARRAYS, "slots": (np.int32, 2), "words": (np.uint64, 2)}
 
+    def periods(self, config: Config) -> int:
+        return config.banks
+
     def beats(self, config: Config, pitch: int) -> np.ndarray:
         """Beats of each run's steps on the stream: int64 (E,)."""
         return self.steps.astype(np.int64) * config.step_beats
@@ -120,6 +154,7 @@ class GatherPart(ScheduledPart):
     near: np.ndarray
     lanes: np.ndarray
 
+    PLACED: ClassVar = True
     ARRAYS: ClassVar = {
         **ScheduledPart.ARRAYS, "slots": (np.int16, 2), "near": (np.int32, 1), "lanes": (np.int16, 2)
     }  # fmt: skip
@@ -127,6 +162,10 @@ class GatherPart(ScheduledPart):
     @property
     def apart(self) -> bool:
         return self.filters.shape[1] > 1
+
+    @property
+    def reach(self) -> np.ndarray:
+        return self.near
 
     def beats(self, config: Config, pitch: int) -> np.ndarray:
         """Beats of each run's steps on the stream: int64 (E,)."""

@@ -6,19 +6,16 @@ size.  A layer that exceeds the build's memories is cut into parts; the host add
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+import math
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
-from ..errors import FileFormatError
 from ..hardware.config import Config
 from .kept import kept
-from .modes import MODES
-from .parts import GatherPart, Part
 from .phases import columns_of, kernel_width
-from .tiling import Layout, View
-from .zena_part import JobPart
+from .tiling import View
 
 BLOCKINGS = ("channels", "packed", "folded")
 """How channels lie in blocks of ``Config.acts``; see docs/schedule.md.
@@ -38,10 +35,10 @@ class ConvPlan:
         config: the build it is compiled for.
         weights: int8 or int16 (K, C / groups, R, S), the weights that are computed (after clipping).
         stride, padding (top, left, bottom, right), dilation, groups: of the layer.
-        mode: what is skipped: one of the engine's ``MODES``.
+        mode: what is skipped: one of the engine's ``modes``.
         activation_skip: trident, gather: the online scheduler drops dead steps.
         blocking: one of :data:`BLOCKINGS`.
-        parts: one or more, of the engine's kind (:data:`PARTS`).
+        parts: one or more, of the engine's kind (``Engine.part``).
         placed: gather: int32 (groups of channels, places), the channel of the group at each place of its blocks, -1:
             none; place p is bank p % ``Config.acts`` of block p // ``Config.acts``.  Packed: one group; folded: its
             channels are (channel, tap) pairs.  None: every channel at its own number.
@@ -58,7 +55,7 @@ class ConvPlan:
     mode: str
     activation_skip: bool
     blocking: str
-    parts: tuple[Part, ...] | tuple[JobPart, ...] | tuple[GatherPart, ...]
+    parts: tuple
     placed: np.ndarray | None = None
     phases: int = 1
     _programs: dict = field(default_factory=dict, repr=False, compare=False)
@@ -90,16 +87,12 @@ class ConvPlan:
     @property
     def steps(self) -> int:
         """Steps of all schedules together, per pixel; zena: the cycles its jobs are expected to take."""
-        if self.config.engine == "zena":
-            return round(sum(part.busy[0] for part in self.parts))
-        return int(sum(part.steps.sum() for part in self.parts))
+        return round(sum(part.per_pixel for part in self.parts))
 
     @property
     def dense_steps(self) -> int:
         """Steps of the dense schedules of the same layout, per pixel; zena: weights of a PE."""
-        if self.config.engine == "zena":
-            return -(-self.weights.size // self.config.filters)
-        return int(sum(part.dense.sum() for part in self.parts))
+        return math.ceil(sum(part.dense_steps(self) for part in self.parts))
 
     @cached_property
     def act_max(self) -> int:
@@ -132,93 +125,8 @@ class ConvPlan:
         stride = self.stride if self.phases == 1 else (self.stride[0], 1)
         return view_of(self.blocking, images, rows, columns, self.kernel, stride, self.dilation)
 
-    def to_arrays(self) -> tuple[dict, dict[str, np.ndarray]]:
-        """What JSON can hold, and the arrays."""
-        meta = {
-            "name": self.name,
-            "config": asdict(self.config),
-            "stride": list(self.stride),
-            "padding": list(self.padding),
-            "dilation": list(self.dilation),
-            "groups": self.groups,
-            "mode": self.mode,
-            "activation_skip": self.activation_skip,
-            "blocking": self.blocking,
-            "phases": self.phases,
-            "parts": [
-                {"block0": part.block0, "layout": list(part.layout)}
-                | ({"slices": list(part.slices)} if self.config.scheduled else {})
-                for part in self.parts
-            ],
-        }
-        arrays = {"weights": self.weights} | ({} if self.placed is None else {"placed": self.placed})
-        for index, part in enumerate(self.parts):
-            arrays |= {f"part{index}.{key}": getattr(part, key) for key in part.ARRAYS}
-        return meta, arrays
-
-    @classmethod
-    def from_arrays(cls, meta: dict, arrays: dict[str, np.ndarray]) -> ConvPlan:
-        """Inverse of :meth:`to_arrays`; types and ranges of ``meta`` are checked (``manifest.PLAN``).
-
-        Raises:
-            FileFormatError: something is missing or does not fit together.
-        """
-        arrays = dict(arrays)
-        try:
-            config = Config(**meta["config"])
-            kind, parts = PARTS[config.engine], []
-            for index, scalars in enumerate(meta["parts"]):
-                found = {key: arrays.pop(f"part{index}.{key}") for key in kind.ARRAYS}
-                parts.append(kind(**{**scalars, "layout": Layout(*scalars["layout"])}, **found))
-            names = "name", "stride", "padding", "dilation", "groups", "mode", "activation_skip", "blocking", "phases"
-            fields = {name: meta[name] for name in names} | {"config": config, "parts": tuple(parts)}
-            if config.engine == "gather":
-                fields["placed"] = arrays.pop("placed")
-            plan = cls(**fields, weights=arrays.pop("weights"))
-        except (KeyError, TypeError) as error:
-            raise FileFormatError(f"compiled convolution: {type(error).__name__}: {error}") from error
-        if arrays:
-            raise FileFormatError(f"compiled convolution {plan.name!r}: arrays {sorted(arrays)[:3]} that it has not")
-        plan._check()
-        return plan
-
-    def _check(self) -> None:
-        """Refuse arrays that would make a malformed stream."""
-
-        def need(condition, what):
-            if not condition:
-                raise FileFormatError(f"compiled convolution {self.name!r}: {what}")
-
-        types = (np.int8,) if self.config.scheduled else (np.int8, np.int16)
-        need(self.weights.dtype in types and self.weights.ndim == 4, "weights are not integers (K, C / groups, R, S)")
-        need(self.mode in MODES[self.config.engine], f"mode {self.mode!r}")
-        need(self.blocking in BLOCKINGS, f"blocking {self.blocking!r}; accepted: {', '.join(BLOCKINGS)}")
-        need(self.weights.size, "no weights")
-        need(len(self.weights) % self.groups == 0, f"{self.groups} groups")
-        need(self.phases == 1 or (self.blocking == "packed" and self.phases > 1), "phases")
-        need(self.phases == 1 or (self.phases % self.stride[1] == 0 and self.dilation[1] == 1), "phases")
-        if self.placed is not None:
-            groups, channels = channels_of(self)
-            need(self.placed.dtype == np.int32 and self.placed.ndim == 2, "placed is not int32 of rank 2")
-            need(len(self.placed) == groups and self.placed.shape[1] % self.config.acts == 0, "places of channels")
-            need(self.placed.min() >= -1 and self.placed.max() < channels, "a place without a channel")
-        for part in self.parts:
-            for key, (dtype, dims) in part.ARRAYS.items():
-                array = getattr(part, key)
-                need(array.dtype == dtype and array.ndim == dims, f"{key} is not {np.dtype(dtype).name} of rank {dims}")
-            layout = part.layout
-            most = self.config.banks if self.config.engine == "trident" else 1
-            need(0 <= layout.step - layout.blocks < most and layout.blocks > 0, f"column layout: step {layout.step}")
-            need(most >= layout.period > layout.residue, f"column layout: period {layout.period}")
-            need(
-                layout.size(*self._extent()) <= self.config.columns,
-                "one output pixel needs more columns than there are",
-            )
-            part.check(self, need)
-            first = (len(part.slices) - 1) * layout.blocks if self.config.scheduled else int(part.tiles.max())
-            need(part.block0 + first < sum(blocks_of(self)), "a slice of channels that there are not")
-
-    def _extent(self) -> tuple[int, int]:
+    @property
+    def extent(self) -> tuple[int, int]:
         """Rows and columns of pixels that one output pixel needs, as the engine sees the layer."""
         return view_of(self.blocking, 1, 1, 1, self.kernel, (1, 1), self.dilation).extent
 
@@ -243,10 +151,6 @@ def present_channels(plan: ConvPlan) -> np.ndarray:
     (groups, channels), lanes = channels_of(plan), plan.config.acts
     present = np.arange(blocks_of(plan)[0] * lanes) < channels
     return np.tile(present, groups).reshape(-1, lanes)
-
-
-PARTS = {"trident": Part, "zena": JobPart, "gather": GatherPart}
-"""Engine -> what its plans are made of."""
 
 
 def activation_limit(weights: np.ndarray) -> int:

@@ -25,15 +25,12 @@ class Records(NamedTuple):
     near: np.ndarray
 
 
-def records(config: Config, part: Part | GatherPart, offsets: np.ndarray) -> Records:
+def gather_records(config: Config, part: GatherPart, offsets: np.ndarray) -> Records:
     """A part's step records.
 
     Args:
         offsets: int64, column offset of each of the part's columns.
     """
-    if isinstance(part, Part):
-        words = _trident(config, part, offsets)
-        return Records(words.ravel(), part.beats(config, 0), np.zeros(len(part.steps), np.int64))
     used = part.slots >= 0
     offset = np.where(used, (offsets % config.columns).astype(np.uint16)[part.slots], 0)
     base, near = _near(config, part, used, offset)
@@ -53,13 +50,14 @@ def records(config: Config, part: Part | GatherPart, offsets: np.ndarray) -> Rec
     return Records(words, part.steps * per_step, per_run.astype(np.int64))
 
 
-def _trident(config: Config, part: Part, offsets: np.ndarray) -> np.ndarray:
+def trident_records(config: Config, part: Part, offsets: np.ndarray) -> Records:
+    """As :func:`gather_records`."""
     words = part.words.copy()
     for slot in range(config.window):
         column = part.slots[:, slot]
         offset = np.where(column < 0, 0, offsets[column] % config.columns).astype(np.uint64)
         _put(words, slot * config.slot_w, config.column_w, offset)
-    return words
+    return Records(words.ravel(), part.beats(config, 0), np.zeros(len(part.steps), np.int64))
 
 
 def _near(config: Config, part: GatherPart, used: np.ndarray, offset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

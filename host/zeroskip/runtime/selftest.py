@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from ..engines import engine_of
 from ..errors import DeviceError, InputError, ZeroskipError
 from ..hardware.config import Config
 from .conv import run_plan
 from .counters import Counters
 from .driver import Accelerator
-from .modes import MODES
 from .results import equal
 
 SEED = 20260101
@@ -166,7 +166,7 @@ def _weights(config: Config, rng: np.random.Generator, shape: tuple[int, ...]) -
 
 def _random_layers(device: _Watched, rounds: int, seed: int) -> str:
     rng = np.random.default_rng(seed)
-    modes = MODES[device.config.engine]
+    modes = engine_of(device.config).modes
     macs, before = 0, device.cycles
     for index in range(rounds * len(modes)):
         k, c, size, kernel = (int(rng.integers(low, high)) for low, high in ((1, 20), (1, 20), (4, 12), (1, 4)))

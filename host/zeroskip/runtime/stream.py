@@ -8,7 +8,6 @@ between the runs of the present one and go to the other half, so that loading an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -18,12 +17,12 @@ from ..hardware.packets import ACT_HEADER, KIND_ACT, KIND_RUN, RUN_HEADER_0, RUN
 from . import glue
 from .hostops import Finish
 from .indices import repeat
-from .parts import GatherPart, Part
+from .parts import ScheduledPart
 from .program import ConvPlan
-from .records import Records, records
-from .sums import collect as collect  # part of what every engine's stream module offers
+from .records import Records
 from .sums import runs_of
 from .tiling import DMA_LIMIT, Tile, View, choose_tile, pixel_beats
+from .transfer import Program, Transfer
 from .turns import places, sources, turns_of
 from .zero_groups import compress as compress_acts
 
@@ -32,56 +31,14 @@ _BEATS = DMA_LIMIT // 8
 _ZERO_POINT = next(field.low for field in ACT_HEADER if field.name == "zero_point")
 
 
-@dataclass(frozen=True)
-class Transfer:
-    """One DMA transfer: some tile groups, some runs of each.
-
-    Attributes:
-        words: uint64 (n,), the stream, with zeros for activations and zero points.
-        headers: int32, indices of the ACT headers in ``words``.
-        position: int32 (a,), index in ``words`` of the first beat of each column of each work group.
-        source: int32 (a,), the column of the input image that belongs there.
-        groups: tile groups, first and end.
-        runs: runs of the part, first and end.
-        last_wgs: work groups in use in the transfer's last tile group.
-        out_beats: beats of sums it returns.
-        finish: int32 (tile groups, runs), where the FINISH packet of each run goes in ``words``; empty without glue.
-    """
-
-    words: np.ndarray
-    headers: np.ndarray
-    position: np.ndarray
-    source: np.ndarray
-    groups: tuple[int, int]
-    runs: tuple[int, int]
-    last_wgs: int
-    out_beats: int
-    finish: np.ndarray
-
-
-@dataclass(frozen=True)
-class Program:
-    """All transfers of a part for one batch of maps."""
-
-    part: Part | GatherPart
-    view: View
-    tile: Tile
-    transfers: tuple[Transfer, ...]
-
-    @property
-    def pixel_groups(self) -> int:
-        """How often every run's steps are replayed: tile groups times pixels of a tile."""
-        return self.tile.groups * self.tile.height * self.tile.width
-
-
-def tile_of(plan: ConvPlan, part: Part | GatherPart, view: View, act_format: int, finish: bool = False) -> Tile:
+def tile_of(plan: ConvPlan, part: ScheduledPart, view: View, act_format: int, finish: bool = False) -> Tile:
     """The tile size of a part for maps of one size; ``finish``: its sums go to the glue, not to memory."""
-    near, filters = part.near if isinstance(part, GatherPart) else None, part.filters.shape[1]
+    filters, slices = part.filters.shape[1], len(part.slices)
     exit_ = glue.exit_of(plan.config, filters) if finish else {}
-    return choose_tile(plan.config, view, part.layout, part.steps, act_format, near, filters, len(part.slices), **exit_)
+    return choose_tile(plan.config, view, part.layout, part.steps, act_format, part.reach, filters, slices, **exit_)
 
 
-def stream_beats(plan: ConvPlan, part: Part | GatherPart, tile: Tile, act_format: int) -> int:
+def stream_beats(plan: ConvPlan, part: ScheduledPart, tile: Tile, act_format: int) -> int:
     """Input beats of a part's program, nearly."""
     config = plan.config
     columns = len(part.slices) * tile.size * config.wgs * config.column_beats(act_format)
@@ -90,7 +47,8 @@ def stream_beats(plan: ConvPlan, part: Part | GatherPart, tile: Tile, act_format
 
 def build(
     plan: ConvPlan,
-    part: Part | GatherPart,
+    part: ScheduledPart,
+    steps: Records,
     view: View,
     tile: Tile,
     pixels: np.ndarray,
@@ -102,6 +60,7 @@ def build(
 
     Args:
         plan, part, view, tile: what to build.
+        steps: the part's step records, for the tile's pitch.
         pixels: int32 (images, height, width), the input pixel at every place of the padded maps.
         image: pixels of the input, and channel blocks of a pixel; pixel number ``image[0]`` is all zeros.
         act_format: 0 for bytes, 1 for 16-bit activations.
@@ -110,8 +69,6 @@ def build(
     Raises:
         InputError: a tile exceeds what one DMA transfer can move.
     """
-    config = plan.config
-    steps = records(config, part, part.layout.offsets(view.kernel, view.dilation, tile.pitch))
     source = [sources(part, view, tile, pixels, image, index) for index in range(len(part.slices))]
     lead = glue.packet_beats(part.filters.shape[1]) if finish else 0
     transfers = tuple(
@@ -121,7 +78,7 @@ def build(
     return Program(part, view, tile, transfers)
 
 
-def _spans(plan: ConvPlan, part: Part | GatherPart, steps: Records, tile: Tile, act_format: int, lead: int):
+def _spans(plan: ConvPlan, part: ScheduledPart, steps: Records, tile: Tile, act_format: int, lead: int):
     """Cut a program into transfers: (tile groups, runs), each (first, end)."""
     config = plan.config
     wgs = config.wgs if tile.groups > 1 else tile.last_wgs

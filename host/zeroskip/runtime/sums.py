@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from ..hardware.config import Config
 from . import glue
 from .hostops import Finish
-
-if TYPE_CHECKING:
-    from .stream import Program, Transfer
+from .transfer import Program, Transfer
 
 
 def collect(

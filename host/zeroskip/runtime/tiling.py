@@ -174,11 +174,11 @@ def pixel_beats(config: Config, filters: int, wgs, sums: int = 2):
 
     Args:
         config: the build.
-        filters: of a run: FILTERS in lockstep (trident), 1 or LANES (gather): lanes apart begin on a beat each.
+        filters: of a run: FILTERS in lockstep, or where every lane has one, LANES: each then begins on a beat.
         wgs: work groups in use (int or integer array).
         sums: sums of a beat.
     """
-    return filters * -(-wgs // sums) if config.engine == "gather" else -(-wgs * filters // sums)
+    return filters // config.filters * -(-wgs * config.filters // sums)
 
 
 def choose_tile(

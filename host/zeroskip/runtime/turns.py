@@ -13,12 +13,12 @@ import numpy as np
 
 from ..hardware.config import Config
 from .indices import repeat
-from .parts import GatherPart, Part
+from .parts import ScheduledPart
 from .tiling import Tile, View
 
 
 def sources(
-    part: Part | GatherPart, view: View, tile: Tile, pixels: np.ndarray, image: tuple[int, int], index: int = 0
+    part: ScheduledPart, view: View, tile: Tile, pixels: np.ndarray, image: tuple[int, int], index: int = 0
 ) -> np.ndarray:
     """Input column at every address of every rectangle, for one slice: int32 (rectangles, tile.size)."""
     zero, blocks = image
@@ -61,7 +61,7 @@ class Turns(NamedTuple):
     wgs: np.ndarray
 
 
-def turns_of(part: Part | GatherPart, tile: Tile, runs: tuple[int, int], wgs: np.ndarray) -> Turns:
+def turns_of(part: ScheduledPart, tile: Tile, runs: tuple[int, int], wgs: np.ndarray) -> Turns:
     """The turns of a transfer.
 
     Args:

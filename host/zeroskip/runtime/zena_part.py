@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from fractions import Fraction
+from typing import ClassVar
 
 import numpy as np
 
+from ..hardware.config import Config
 from ..hardware.packets import MIN_CHUNKS
+from .program import ConvPlan
 from .tiling import Layout
-
-if TYPE_CHECKING:
-    from .program import ConvPlan
 
 FIRST, FINAL = 1, 2
 """Flags of a job: its sums begin at zero; its sums are sent."""
@@ -63,6 +63,8 @@ class JobPart:
     busy: np.ndarray
     density: np.ndarray
 
+    WEIGHTS: ClassVar = (np.int8, np.int16)
+    PLACED: ClassVar = False
     ARRAYS: ClassVar = {
         **dict.fromkeys(
             ("tiles", "turn", "tile", "sub_wg", "slot", "flags", "chunks", "beats", "columns"), (np.int32, 1)
@@ -77,6 +79,33 @@ class JobPart:
     def outputs(self) -> np.ndarray:
         """int32 (final jobs * PEs,), the filter of every sum of a pixel, -1 where there is none."""
         return self.kernels[self.flags & FINAL != 0].ravel()
+
+    @property
+    def per_pixel(self) -> float:
+        """Cycles that all jobs are expected to take for one pixel of every work group."""
+        return float(self.busy[0])
+
+    def dense_steps(self, plan: ConvPlan) -> Fraction:
+        """Weights of a PE: what its filters take without skipping."""
+        return Fraction(np.count_nonzero(self.outputs >= 0) * plan.weights[0].size, plan.config.filters)
+
+    @property
+    def longest(self) -> int:
+        """Chunks of the longest job."""
+        return int(self.chunks.max())
+
+    @property
+    def last_block0(self) -> int:
+        """First block of the last channel tile."""
+        return self.block0 + int(self.tiles.max())
+
+    def scalars(self) -> dict:
+        """What JSON holds of it; the rest is :data:`ARRAYS`."""
+        return {"block0": self.block0, "layout": list(self.layout)}
+
+    def periods(self, config: Config) -> int:
+        """Column layouts differ in this many ways: banks of the column memory that a schedule counts on."""
+        return 1
 
     @property
     def slots(self) -> int:
@@ -110,3 +139,8 @@ class JobPart:
         need((self.flags & ~(FIRST | FINAL) == 0).all() and self.flags[-1] & FINAL, "the last job is not final")
         need(self.busy.shape == self.density.shape == (1,), "busy or density")
         need(0 <= self.busy[0] <= MAX_BUSY and 0 <= self.density[0] <= 1, "busy or density")
+
+
+def skips(mode: str) -> tuple[bool, bool]:
+    """Whether a mode skips zero weights, and zero activations."""
+    return mode in ("WZ", "WAZ", "WAZ+KA"), mode in ("AZ", "WAZ", "WAZ+KA")

@@ -17,11 +17,10 @@ from ..hardware.config import Config
 from ..hardware.packets import JOB_HEADER_0, JOB_HEADER_1, KIND_JOB, KIND_ZACT, MAX_UNSENT, NO_WAIT, ZACT_HEADER
 from .compress import LANES, lane_groups
 from .indices import bincount, repeat, within
-from .modes import skips
 from .program import ConvPlan, blocks_of, present_channels
 from .stream import header, sources
 from .tiling import DMA_LIMIT, Tile, View
-from .zena_part import FINAL, FIRST, JobPart
+from .zena_part import FINAL, FIRST, JobPart, skips
 from .zena_tiling import Load, choose_tile, doubled_sums
 
 _BEATS = DMA_LIMIT // 8
