@@ -119,10 +119,10 @@ def requantise(sums, multiplier, shift, quant: Quant, low: int | None = None, hi
     """
     shift = np.asarray(shift, dtype=np.int64)
     product = np.asarray(sums, dtype=np.int64) * np.asarray(multiplier, dtype=np.int64)
-    return _round_shift(product, shift, quant, low, high)
+    return rounded(product, shift, quant, low, high)
 
 
-def _round_shift(product: np.ndarray, shift, quant: Quant, low: int | None, high: int | None) -> np.ndarray:
+def rounded(product: np.ndarray, shift, quant: Quant, low: int | None, high: int | None) -> np.ndarray:
     # floor((p + half - 1 + odd) / 2**shift), odd = the lowest bit of floor(p / 2**shift), is half to even.
     odd = product >> shift
     odd &= 1
@@ -171,7 +171,7 @@ def add(a, b, a_quant: Quant, b_quant: Quant, multipliers, shift: int, quant: Qu
     """
     product = (a.astype(np.int64) - a_quant.zero_point) * multipliers[0]
     product = product + (b.astype(np.int64) - b_quant.zero_point) * multipliers[1]
-    return _round_shift(product, np.int64(shift), quant, low, high)
+    return rounded(product, np.int64(shift), quant, low, high)
 
 
 def mul(a, b, a_quant: Quant, b_quant: Quant, multiplier, shift, quant: Quant, low=None, high=None) -> np.ndarray:
@@ -255,7 +255,7 @@ def resize(x: np.ndarray, rows: np.ndarray, columns: np.ndarray, quant: Quant) -
     for axis, (first, second, weight) in ((2, rows), (3, columns)):
         weight = weight.astype(np.int64).reshape(-1, *[1] * (3 - axis))
         total = total.take(first, axis) * (FRACTION - weight) + total.take(second, axis) * weight
-    return _round_shift(total, np.int64(22), quant, None, None)
+    return rounded(total, np.int64(22), quant, None, None)
 
 
 def integer_softmax(x: np.ndarray, table: np.ndarray, levels: int, quant: Quant, axis: int) -> np.ndarray:
