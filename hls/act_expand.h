@@ -10,7 +10,8 @@
 // ACT and RUN pass as they are.  Of an ACTZ packet only zero bits and non-zero activations come in; ACT goes out.
 // Latency: two cycles.  Throughput: one beat out per cycle, as long as that many come in: a group's zero bits are
 // read ahead while the group before them is written.  A header that no rule knows passes as a single beat, so that
-// the engine stops at it and says why.
+// the engine stops at it and says why.  The engine checks the checksums of what comes to it, an ACTZ's in the ACT that
+// it becomes; in place of a FINISH with a wrong one it gets a beat of kind DAMAGED, and stops before the RUN.
 #ifndef ZEROSKIP_ACT_EXPAND_H
 #define ZEROSKIP_ACT_EXPAND_H
 
@@ -34,7 +35,7 @@ constexpr int EXPAND_DEPTH = 32; // of the FIFOs: two groups of 16 beats
 template <class Build> struct Route {
     static_assert(Build::step_beats >= 1 && Build::step_beats < 256, "a step is at most 255 beats");
     static_assert(Build::near_beats >= 1 && Build::near_beats < 256, "a step is at most 255 beats");
-    static_assert(Build::wgs >= 1 && Build::wgs < 256, "RUN.wgs and ACT.wgs have eight bits");
+    static_assert(Build::wgs >= 1 && Build::wgs < 128, "RUN.wgs and ACT.wgs have seven bits");
     static_assert(Build::column_beats_u8 < 16 && Build::column_beats_s16 < 16, "a column is at most 15 beats");
 
     enum State { HEADER, RUN_HEADER, PASS, FINISH, GROUP_BITS, GROUP_VALUES };
@@ -43,6 +44,7 @@ template <class Build> struct Route {
     ap_uint<5> values = 0; // beats of values to come in this group
     bool wide = false;
     ap_uint<8> zero = 0;
+    ap_uint<16> sum = 0, expected = 0; // of a FINISH: its checksum so far, and as its header says
 
     void step(Stream& packets, Stream& words, Orders& orders, Stream& runs) {
 #pragma HLS INLINE
@@ -61,7 +63,9 @@ template <class Build> struct Route {
             break;
         case FINISH:
             runs.write(beat);
+            sum = checksum(sum, beat);
             count_down(FINISH);
+            if (left == 0) finish_end(words, orders);
             break;
         case GROUP_BITS: group(beat, orders); break;
         case GROUP_VALUES:
@@ -76,6 +80,15 @@ private:
 #pragma HLS INLINE
         --left;
         state = left == 0 ? HEADER : again;
+    }
+
+    void finish_end(Stream& words, Orders& orders) {
+#pragma HLS INLINE
+        if (sum == expected) return;
+        Word damaged = 0;
+        damaged.range(act::kind::low + act::kind::width - 1, act::kind::low) = KIND_DAMAGED;
+        words.write(damaged);
+        orders.write({0, false, false, 0, 1});
     }
 
     void header(const Word& beat, Stream& words, Orders& orders, Stream& runs) {
@@ -94,8 +107,13 @@ private:
         state = HEADER;
         if (kind == KIND_FINISH) {
             runs.write(beat);
+            Word counted = beat;
+            counted.range(finish::checksum::low + finish::checksum::width - 1, finish::checksum::low) = 0;
+            sum = checksum(0, counted);
+            expected = get<finish::checksum>(beat);
             left = 2 * get<finish::filters>(beat);
             state = left == 0 ? HEADER : FINISH;
+            if (left == 0) finish_end(words, orders);
             return;
         }
         if (kind == KIND_RUN) {

@@ -43,6 +43,43 @@ template <int Bits> ap_uint<7> popcount(const Word& word) {
     return count;
 }
 
+// Bits of a beat whose parity is bit `index` of the beat's checksum, CRC-16/CCITT with the lowest byte first.
+constexpr unsigned long long checksum_mask(int index) {
+    unsigned long long mask = 0;
+    for (int bit = 0; bit < STREAM_BITS; ++bit) { // the beat in which it is the only one
+        unsigned crc = 0;
+        for (int at = 0; at < STREAM_BITS; ++at) {
+            const bool one = at / 8 * 8 + 7 - at % 8 == bit;
+            const bool out = (crc >> 15 & 1) != one;
+            crc = (crc << 1 & 0xFFFF) ^ (out ? CRC_POLYNOMIAL : 0);
+        }
+        if (crc >> index & 1) mask |= 1ull << bit;
+    }
+    return mask;
+}
+
+struct ChecksumMasks {
+    unsigned long long of[16] = {};
+    constexpr ChecksumMasks() {
+        for (int index = 0; index < 16; ++index) of[index] = checksum_mask(index);
+    }
+};
+
+// The checksum of a packet after one more beat.
+inline ap_uint<16> checksum(ap_uint<16> before, const Word& beat) {
+#pragma HLS INLINE
+    constexpr ChecksumMasks masks;
+    Word counted = beat; // as if what is before were in the first two bytes, the upper one first
+    counted.range(7, 0) = beat.range(7, 0) ^ before.range(15, 8);
+    counted.range(15, 8) = beat.range(15, 8) ^ before.range(7, 0);
+    ap_uint<16> after;
+    for (int index = 0; index < 16; ++index) {
+#pragma HLS UNROLL
+        after[index] = (counted & Word(masks.of[index])).xor_reduce();
+    }
+    return after;
+}
+
 } // namespace zs
 
 #endif

@@ -118,7 +118,6 @@ private:
                 next.compress = get<finish::compress>(beat);
                 next.zero = get_signed<finish::zero_point>(beat);
                 next.low = get_signed<finish::low>(beat);
-                next.high = get_signed<finish::high>(beat);
                 filters = get<finish::filters>(beat);
                 index = 0;
                 state = get<finish::filters>(beat) == 0 ? RUN : FILTER_0;
@@ -136,6 +135,7 @@ private:
             break;
         case FILTER_1:
             next.shift[int(index) % ROOM] = get<finish::shift>(beat);
+            next.high = get_signed<finish::high>(beat);
             state = ++index == filters ? RUN : FILTER_0;
             break;
         case LOOP:

@@ -16,16 +16,19 @@ constexpr int KIND_ACT = 1;
 constexpr int KIND_RUN = 2;
 constexpr int KIND_ACTZ = 9;
 constexpr int KIND_FINISH = 10;
+constexpr int KIND_DAMAGED = 15;
+constexpr int CRC_POLYNOMIAL = 0x1021;
 constexpr int GROUP = 64;
 
 namespace act {
 using kind = Field<0, 4>; // beat 0
 using page = Field<4, 1>; // beat 0
 using format = Field<5, 1>; // beat 0
-using wgs = Field<8, 8>; // beat 0
-using address = Field<16, 16>; // beat 0
-using count = Field<32, 16>; // beat 0
-using zero_point = Field<48, 8>; // beat 0
+using wgs = Field<8, 7>; // beat 0
+using address = Field<15, 12>; // beat 0
+using count = Field<27, 13>; // beat 0
+using zero_point = Field<40, 8>; // beat 0
+using checksum = Field<48, 16>; // beat 0
 } // namespace act
 
 namespace run {
@@ -34,10 +37,11 @@ using page = Field<4, 1>; // beat 0
 using skip = Field<5, 1>; // beat 0
 using last = Field<6, 1>; // beat 0
 using near = Field<7, 1>; // beat 0
-using wgs = Field<8, 8>; // beat 0
+using wgs = Field<8, 7>; // beat 0
+using apart = Field<15, 1>; // beat 0
 using steps = Field<16, 16>; // beat 0
 using base = Field<32, 16>; // beat 0
-using apart = Field<48, 1>; // beat 0
+using checksum = Field<48, 16>; // beat 0
 using nx = Field<0, 16>; // beat 1
 using ny = Field<16, 16>; // beat 1
 using dx = Field<32, 16>; // beat 1
@@ -51,10 +55,11 @@ using compress = Field<5, 1>; // beat 0
 using filters = Field<8, 8>; // beat 0
 using zero_point = Field<16, 16>; // beat 0
 using low = Field<32, 16>; // beat 0
-using high = Field<48, 16>; // beat 0
+using checksum = Field<48, 16>; // beat 0
 using bias = Field<0, 32>; // beat 1
 using multiplier = Field<32, 31>; // beat 1
 using shift = Field<0, 6>; // beat 2
+using high = Field<16, 16>; // beat 2
 } // namespace finish
 
 // Builds: what the glue has to know of each.

@@ -34,6 +34,7 @@ module core_counters #(
     input  wire [$clog2(FILTERS*WGS+1)-1:0]    multiplies,
     input  wire [$clog2(FILTERS*WGS+1)-1:0]    empty_chunks,
     input  wire [$clog2(FILTERS*WGS+1)-1:0]    barrier_wait,
+    input  wire packet,
     output reg                                 active,
     output wire [`ZS_COUNTERS*32-1:0]          counts
 );
@@ -56,7 +57,7 @@ module core_counters #(
     end
 
     // ---- every event one cycle later -------------------------------------------------------------
-    reg counting_q, busy_q, output_side_q, step_q, beat_in_q, beat_out_q;
+    reg counting_q, busy_q, output_side_q, step_q, beat_in_q, beat_out_q, packet_q;
     reg [$clog2(SCAN+1)-1:0]           dead_steps_q;
     reg [$clog2(REFS+1)-1:0]           columns_q;
     reg [$clog2(SCAN*REFS+1)-1:0]      columns_skipped_q;
@@ -70,6 +71,7 @@ module core_counters #(
         step_q            <= step;
         beat_in_q         <= beat_in;
         beat_out_q        <= beat_out;
+        packet_q          <= packet;
         dead_steps_q      <= dead_steps;
         columns_q         <= columns;
         columns_skipped_q <= columns_skipped;
@@ -115,6 +117,8 @@ module core_counters #(
         .clk(clk), .clear(clear), .events(empty_chunks_q), .count(counts[`ZS_COUNTER_EMPTY_CHUNKS*32 +: 32]));
     event_counter #(.WIDTH($clog2(FILTERS*WGS+1))) barrier_wait_counter (
         .clk(clk), .clear(clear), .events(barrier_wait_q), .count(counts[`ZS_COUNTER_BARRIER_WAIT*32 +: 32]));
+    event_counter #(.WIDTH(1)) packets_counter (
+        .clk(clk), .clear(clear), .events(packet_q), .count(counts[`ZS_COUNTER_PACKETS*32 +: 32]));
 
     // ---- span: from the first busy cycle to the latest -------------------------------------------
     reg         started;

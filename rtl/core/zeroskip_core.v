@@ -81,10 +81,11 @@ module zeroskip_core #(
 
     wire        engine_rst, clear, active;
     wire [1:0]  loaded;
-    wire [3:0]  loader_state, error;
+    wire        packet;
+    wire [3:0]  kind, loader_state, error;
     wire [`ZS_COUNTERS*32-1:0] counts;
 
-    wire [31:0] status = {16'd0, m_axis_tready, m_axis_tvalid, s_axis_tready, s_axis_tvalid,
+    wire [31:0] status = {12'd0, kind, m_axis_tready, m_axis_tvalid, s_axis_tready, s_axis_tvalid,
                           loader_state, error, 1'b0, loaded, active};
 
     core_registers #(
@@ -124,7 +125,7 @@ module zeroskip_core #(
                 .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid & ~engine_rst), .s_axis_tready(engine_ready),
                 .m_axis_tdata(m_axis_tdata), .m_axis_tvalid(m_axis_tvalid), .m_axis_tready(m_axis_tready),
                 .m_axis_tlast(m_axis_tlast),
-                .loaded(loaded), .loader_state(loader_state), .error(error),
+                .loaded(loaded), .packet(packet), .kind(kind), .loader_state(loader_state), .error(error),
                 .busy(busy), .blocked(blocked), .finished(finished), .step(step),
                 .dead_steps(dead_steps), .columns(columns), .columns_skipped(columns_skipped),
                 .pairs(pairs), .singles(singles), .outliers(outliers)
@@ -140,7 +141,7 @@ module zeroskip_core #(
                 .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid & ~engine_rst), .s_axis_tready(engine_ready),
                 .m_axis_tdata(m_axis_tdata), .m_axis_tvalid(m_axis_tvalid), .m_axis_tready(m_axis_tready),
                 .m_axis_tlast(m_axis_tlast),
-                .loaded(loaded), .loader_state(loader_state), .error(error),
+                .loaded(loaded), .packet(packet), .kind(kind), .loader_state(loader_state), .error(error),
                 .busy(busy), .blocked(blocked), .finished(finished), .step(step),
                 .dead_steps(dead_steps), .columns(columns), .columns_skipped(columns_skipped),
                 .pairs(pairs), .singles(singles), .outliers(outliers)
@@ -162,7 +163,7 @@ module zeroskip_core #(
                 .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid & ~engine_rst), .s_axis_tready(engine_ready),
                 .m_axis_tdata(m_axis_tdata), .m_axis_tvalid(m_axis_tvalid), .m_axis_tready(m_axis_tready),
                 .m_axis_tlast(m_axis_tlast),
-                .loaded(loaded), .loader_state(loader_state), .error(error),
+                .loaded(loaded), .packet(packet), .kind(kind), .loader_state(loader_state), .error(error),
                 .busy(busy), .blocked(blocked), .finished(finished),
                 .multiplies(multiplies), .empty_chunks(empty_chunks), .barrier_wait(barrier_wait)
             );
@@ -187,7 +188,7 @@ module zeroskip_core #(
         .dead_steps(dead_steps), .columns(columns), .columns_skipped(columns_skipped),
         .pairs(pairs), .singles(singles), .outliers(outliers),
         .multiplies(multiplies), .empty_chunks(empty_chunks), .barrier_wait(barrier_wait),
-        .active(active), .counts(counts)
+        .packet(packet), .active(active), .counts(counts)
     );
 
 endmodule

@@ -6,7 +6,7 @@
 
 // Identity
 `define ZS_ID_VALUE                         32'h5A534B31
-`define ZS_VERSION_VALUE                    32'd2
+`define ZS_VERSION_VALUE                    32'd3
 `define ZS_ENGINE_TRIDENT                   4'd1
 `define ZS_ENGINE_ZENA                      4'd2
 `define ZS_ENGINE_GATHER                    4'd3
@@ -44,9 +44,10 @@
 `define ZS_REG_MULTIPLIES                   'h78
 `define ZS_REG_EMPTY_CHUNKS                 'h7C
 `define ZS_REG_BARRIER_WAIT                 'h80
+`define ZS_REG_PACKETS                      'h84
 
 // Counters: number, and index of each
-`define ZS_COUNTERS                         17
+`define ZS_COUNTERS                         18
 `define ZS_COUNTER_CYCLES                   0
 `define ZS_COUNTER_BUSY                     1
 `define ZS_COUNTER_SPAN                     2
@@ -64,6 +65,7 @@
 `define ZS_COUNTER_MULTIPLIES               14
 `define ZS_COUNTER_EMPTY_CHUNKS             15
 `define ZS_COUNTER_BARRIER_WAIT             16
+`define ZS_COUNTER_PACKETS                  17
 
 // Fields of CONFIG0
 `define ZS_CONFIG0_LANES_LSB                0
@@ -122,6 +124,8 @@
 `define ZS_STATUS_M_VALID_WIDTH             1
 `define ZS_STATUS_M_READY_LSB               15
 `define ZS_STATUS_M_READY_WIDTH             1
+`define ZS_STATUS_KIND_LSB                  16
+`define ZS_STATUS_KIND_WIDTH                4
 
 // STATUS.error
 `define ZS_ERR_NONE                         4'd0
@@ -132,12 +136,14 @@
 `define ZS_ERR_PIXELS                       4'd5
 `define ZS_ERR_CHUNKS                       4'd6
 `define ZS_ERR_SUB_WG                       4'd7
+`define ZS_ERR_CHECKSUM                     4'd8
 
 // Packets
 `define ZS_KIND_ACT                         4'd1
 `define ZS_KIND_RUN                         4'd2
 `define ZS_KIND_ZACT                        4'd3
 `define ZS_KIND_JOB                         4'd4
+`define ZS_CRC_POLYNOMIAL                   16'h1021
 `define ZS_MIN_CHUNKS                       8'd5
 `define ZS_FORMAT_U8                        1'd0
 `define ZS_FORMAT_S16                       1'd1
@@ -150,13 +156,15 @@
 `define ZS_ACT_FORMAT_LSB                   5
 `define ZS_ACT_FORMAT_WIDTH                 1
 `define ZS_ACT_WGS_LSB                      8
-`define ZS_ACT_WGS_WIDTH                    8
-`define ZS_ACT_ADDRESS_LSB                  16
-`define ZS_ACT_ADDRESS_WIDTH                16
-`define ZS_ACT_COUNT_LSB                    32
-`define ZS_ACT_COUNT_WIDTH                  16
-`define ZS_ACT_ZERO_POINT_LSB               48
+`define ZS_ACT_WGS_WIDTH                    7
+`define ZS_ACT_ADDRESS_LSB                  15
+`define ZS_ACT_ADDRESS_WIDTH                12
+`define ZS_ACT_COUNT_LSB                    27
+`define ZS_ACT_COUNT_WIDTH                  13
+`define ZS_ACT_ZERO_POINT_LSB               40
 `define ZS_ACT_ZERO_POINT_WIDTH             8
+`define ZS_ACT_CHECKSUM_LSB                 48
+`define ZS_ACT_CHECKSUM_WIDTH               16
 
 // RUN packet, header beat 0
 `define ZS_RUN_KIND_LSB                     0
@@ -170,13 +178,15 @@
 `define ZS_RUN_NEAR_LSB                     7
 `define ZS_RUN_NEAR_WIDTH                   1
 `define ZS_RUN_WGS_LSB                      8
-`define ZS_RUN_WGS_WIDTH                    8
+`define ZS_RUN_WGS_WIDTH                    7
+`define ZS_RUN_APART_LSB                    15
+`define ZS_RUN_APART_WIDTH                  1
 `define ZS_RUN_STEPS_LSB                    16
 `define ZS_RUN_STEPS_WIDTH                  16
 `define ZS_RUN_BASE_LSB                     32
 `define ZS_RUN_BASE_WIDTH                   16
-`define ZS_RUN_APART_LSB                    48
-`define ZS_RUN_APART_WIDTH                  1
+`define ZS_RUN_CHECKSUM_LSB                 48
+`define ZS_RUN_CHECKSUM_WIDTH               16
 
 // RUN packet, header beat 1
 `define ZS_RUN_NX_LSB                       0
@@ -199,6 +209,8 @@
 `define ZS_ZACT_ADDRESS_WIDTH               16
 `define ZS_ZACT_COUNT_LSB                   32
 `define ZS_ZACT_COUNT_WIDTH                 16
+`define ZS_ZACT_CHECKSUM_LSB                48
+`define ZS_ZACT_CHECKSUM_WIDTH              16
 
 // JOB packet, header beat 0
 `define ZS_JOB_KIND_LSB                     0
@@ -223,18 +235,20 @@
 `define ZS_JOB_UNDRAINED_WIDTH              4
 `define ZS_JOB_PSUM_LSB                     36
 `define ZS_JOB_PSUM_WIDTH                   12
-`define ZS_JOB_BASE_LSB                     48
-`define ZS_JOB_BASE_WIDTH                   16
+`define ZS_JOB_CHECKSUM_LSB                 48
+`define ZS_JOB_CHECKSUM_WIDTH               16
 
 // JOB packet, header beat 1
 `define ZS_JOB_NX_LSB                       0
-`define ZS_JOB_NX_WIDTH                     16
-`define ZS_JOB_NY_LSB                       16
-`define ZS_JOB_NY_WIDTH                     16
-`define ZS_JOB_DX_LSB                       32
-`define ZS_JOB_DX_WIDTH                     16
-`define ZS_JOB_DY_LSB                       48
-`define ZS_JOB_DY_WIDTH                     16
+`define ZS_JOB_NX_WIDTH                     12
+`define ZS_JOB_NY_LSB                       12
+`define ZS_JOB_NY_WIDTH                     12
+`define ZS_JOB_DX_LSB                       24
+`define ZS_JOB_DX_WIDTH                     12
+`define ZS_JOB_DY_LSB                       36
+`define ZS_JOB_DY_WIDTH                     12
+`define ZS_JOB_BASE_LSB                     48
+`define ZS_JOB_BASE_WIDTH                   16
 
 // Geometry of each multiplexer size
 `define ZS_LOOKAHEAD(mux)                   ((mux) == 4 ? 1 : (mux) == 8 ? 2 : (mux) == 12 ? 3 : 4)

@@ -30,6 +30,8 @@ module step_control #(
     output wire                               s_axis_tready,
     // Status.
     output wire [1:0]                         loaded,
+    output wire                               packet,
+    output wire [3:0]                         kind,
     output wire [3:0]                         loader_state,
     output wire [3:0]                         error,
     // Column write port.
@@ -98,7 +100,7 @@ module step_control #(
         .run_skip(run_skip), .run_last(run_last), .run_apart(run_apart), .run_near(raw_near), .run_wgs(run_wgs),
         .run_steps(run_steps), .run_base(run_base),
         .run_nx(run_nx), .run_ny(run_ny), .run_dx(run_dx), .run_dy(run_dy),
-        .state_code(loader_state), .error(error)
+        .packet(packet), .kind(kind), .state_code(loader_state), .error(error)
     );
 
     // Address and enable wait for the unpacked step.

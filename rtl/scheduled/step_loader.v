@@ -2,7 +2,8 @@
 // Purpose: ACT packets become column writes and zero flags; RUN packets become schedule writes and a queued run.
 //          Rules: 1. activations wait until no queued or running RUN reads their page;
 //                 2. schedule steps wait until their half of the schedule memory is free;
-//                 3. an illegal header stops the stream and shows its reason in `error` until reset.
+//                 3. an illegal header or a wrong checksum stops the stream and shows its reason in `error` until
+//                    reset; a RUN whose checksum is wrong is not queued.
 // Licence: MIT.
 // Timing: one beat per cycle; a column is written five cycles after its last beat, a step two cycles after,
 //         and `load` comes with the last step's write.  s_axis_tready is a register.
@@ -40,7 +41,7 @@ module step_loader #(
     output reg                        step_slot,
     output reg  [$clog2(STEPS)-1:0]   step_addr,
     output wire [RAW_W-1:0]           step_data,
-    output reg                        load,        // the run of step_slot is complete
+    output wire                       load,        // the run of step_slot is complete, and its checksum right
     output reg                        run_skip,
     output reg                        run_last,
     output reg                        run_apart,
@@ -53,6 +54,8 @@ module step_loader #(
     output reg  [15:0]                run_dx,
     output reg  [15:0]                run_dy,
     // Status.
+    output wire                       packet,      // a packet was read and its checksum is right
+    output reg  [3:0]                 kind,        // of the packet that is read, or at which the loader stopped
     output wire [3:0]                 state_code,
     output reg  [3:0]                 error
 );
@@ -68,14 +71,14 @@ module step_loader #(
     localparam [2:0] IDLE = 3'd0, ACT = 3'd1, RUN = 3'd2, SCHEDULE = 3'd3, STOPPED = 3'd4;
 
     // ---- input register: a beat, and what it would be as a header -----------------------------------
-    wire [15:0] s_count = s_axis_tdata[`ZS_ACT_COUNT_LSB +: 16];
+    wire [12:0] s_count = s_axis_tdata[`ZS_ACT_COUNT_LSB +: 13];
     wire [15:0] s_steps = s_axis_tdata[`ZS_RUN_STEPS_LSB +: 16];
     wire [15:0] s_nx    = s_axis_tdata[`ZS_RUN_NX_LSB +: 16];
     wire [15:0] s_ny    = s_axis_tdata[`ZS_RUN_NY_LSB +: 16];
-    wire [7:0]  s_wgs   = s_axis_tdata[`ZS_ACT_WGS_LSB +: 8];
+    wire [6:0]  s_wgs   = s_axis_tdata[`ZS_ACT_WGS_LSB +: 7];
     wire [3:0]  s_kind  = s_axis_tdata[`ZS_ACT_KIND_LSB +: 4];
-    wire        s_bad_wgs    = s_wgs == 8'd0 || s_wgs > WGS[7:0];
-    wire        s_bad_count  = s_count == 16'd0 || s_count > COLUMNS[15:0];
+    wire        s_bad_wgs    = s_wgs == 7'd0 || s_wgs > WGS[6:0];
+    wire        s_bad_count  = s_count == 13'd0 || s_count > COLUMNS[12:0];
     wire        s_bad_steps  = s_steps == 16'd0 || s_steps > STEPS[15:0];
     wire        s_bad_pixels = s_nx == 16'd0 || s_ny == 16'd0;
     wire        valid, is_act, is_run, bad_wgs, bad_count, bad_steps, bad_pixels;
@@ -94,6 +97,7 @@ module step_loader #(
     );
 
     wire taken = valid && open;
+    wire bad;                        // the packet before this cycle's beat has a wrong checksum
 
     // ---- states ----------------------------------------------------------------------------------
     reg  [2:0]          state;
@@ -151,6 +155,14 @@ module step_loader #(
                 open <= 1'b0;
         endcase
 
+        if (taken && state == IDLE && !bad)
+            kind <= data[`ZS_ACT_KIND_LSB +: 4];
+        if (bad) begin
+            state <= STOPPED;
+            open  <= 1'b0;
+            error <= `ZS_ERR_CHECKSUM;
+        end
+
         if (release_slots[0])
             slot_valid[0] <= 1'b0;
         if (release_slots[1])
@@ -175,11 +187,11 @@ module step_loader #(
             page       <= data[`ZS_ACT_PAGE_LSB];
             format     <= data[`ZS_ACT_FORMAT_LSB];
             zero_point <= data[`ZS_ACT_ZERO_POINT_LSB +: 8];
-            last_wg    <= data[`ZS_ACT_WGS_LSB +: 8] - 8'd1;
+            last_wg    <= {1'b0, data[`ZS_ACT_WGS_LSB +: 7]} - 8'd1;
             run_skip   <= data[`ZS_RUN_SKIP_LSB];
             run_last   <= data[`ZS_RUN_LAST_LSB];
             run_apart  <= data[`ZS_RUN_APART_LSB];
-            run_wgs    <= data[`ZS_RUN_WGS_LSB +: 8];
+            run_wgs    <= {1'b0, data[`ZS_RUN_WGS_LSB +: 7]};
             run_steps  <= data[`ZS_RUN_STEPS_LSB +: 16];
             run_base   <= data[`ZS_RUN_BASE_LSB +: 16];
         end
@@ -197,7 +209,7 @@ module step_loader #(
             beat    <= {BEAT_W{1'b0}};
             wg      <= 8'd0;
             address <= data[`ZS_ACT_ADDRESS_LSB +: COLUMN_W];
-            left    <= (is_act ? data[`ZS_ACT_COUNT_LSB +: 16] : data[`ZS_RUN_STEPS_LSB +: 16]) - 16'd1;
+            left    <= (is_act ? {3'd0, data[`ZS_ACT_COUNT_LSB +: 13]} : data[`ZS_RUN_STEPS_LSB +: 16]) - 16'd1;
         end else if (taken && state != RUN) begin
             beat <= ((state == ACT) ? column_end : step_end) ? {BEAT_W{1'b0}} : beat + 1'b1;
             if (column_end)
@@ -238,10 +250,11 @@ module step_loader #(
     endgenerate
 
     reg [$clog2(STEPS)-1:0] step_next;
+    reg                     complete;    // all beats of the run of step_slot have come
 
     always @(posedge clk) begin
         step_we   <= taken && state == SCHEDULE && step_end;
-        load      <= loaded;
+        complete  <= loaded;
         step_slot <= slot;
         step_addr <= step_next;
         if (state == RUN)
@@ -249,10 +262,18 @@ module step_loader #(
         else if (taken && state == SCHEDULE && step_end)
             step_next <= step_next + 1'b1;
         if (rst) begin
-            step_we <= 1'b0;
-            load    <= 1'b0;
+            step_we  <= 1'b0;
+            complete <= 1'b0;
         end
     end
+
+    // ---- checksum ---------------------------------------------------------------------------------
+    stream_crc checksum (
+        .clk(clk), .rst(rst), .valid(taken && state != STOPPED), .first(state == IDLE),
+        .last(item_end && final_item), .data(data), .good(packet), .bad(bad)
+    );
+
+    assign load = complete && packet;
 
     // ---- columns ----------------------------------------------------------------------------------
     column_writer #(

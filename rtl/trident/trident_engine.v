@@ -28,6 +28,8 @@ module trident_engine #(
     output wire        m_axis_tlast,
     // Status.
     output wire [1:0]  loaded,
+    output wire        packet,
+    output wire [3:0]  kind,
     output wire [3:0]  loader_state,
     output wire [3:0]  error,
     // Events of this cycle, for the counters.
@@ -82,7 +84,7 @@ module trident_engine #(
     ) control (
         .clk(clk), .rst(rst),
         .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid), .s_axis_tready(s_axis_tready),
-        .loaded(loaded), .loader_state(loader_state), .error(error),
+        .loaded(loaded), .packet(packet), .kind(kind), .loader_state(loader_state), .error(error),
         .column_we(column_we), .column_addr(column_addr), .column_data(column_data),
         .raw_data(step_data), .raw_near(unused_near), .fetch(step_data[FETCH_W-1:0]),
         .step_we(step_we), .step_addr(step_addr),

@@ -31,6 +31,8 @@ module zena_engine #(
     output wire        m_axis_tlast,
     // Status.
     output wire [1:0]  loaded,       // sub-WG 0
+    output wire        packet,
+    output wire [3:0]  kind,
     output wire [3:0]  loader_state,
     output wire [3:0]  error,
     // Events, for the counters: PE events of four cycles ago.
@@ -91,7 +93,7 @@ module zena_engine #(
         .job_last(job_last), .job_final(job_final), .job_relu(job_relu), .job_wgs(job_wgs),
         .job_undrained(job_undrained), .job_chunks(job_chunks), .job_psum(job_psum), .job_nx(job_nx),
         .job_ny(job_ny), .job_base(job_base), .job_dx(job_dx), .job_dy(job_dy),
-        .state_code(loader_state), .error(error)
+        .packet(packet), .kind(kind), .state_code(loader_state), .error(error)
     );
 
     assign loaded = slot_valid[1:0];

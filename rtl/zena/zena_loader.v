@@ -3,7 +3,8 @@
 //          Rules: 1. activations wait until no queued or running job reads their page;
 //                 2. a kernel tile waits until its slot of its sub-WG's memory (zena_dispatch) is free, and a final job
 //                    also until the drain can note it;
-//                 3. an illegal header stops the stream and shows its reason in `error` until reset.
+//                 3. an illegal header or a wrong checksum stops the stream and shows its reason in `error` until
+//                    reset; a job whose checksum is wrong is not queued.
 //          Here is the state of the packet; beats come through zena_beat and leave through zena_lane_group and
 //          zena_write_bus, those with column offsets through zena_offsets.
 // Licence: MIT.
@@ -45,8 +46,8 @@ module zena_loader #(
     output wire [SUB_WGS-1:0]         offset_we,
     output wire [$clog2(STEPS)-1:0]   offset_chunk,
     output wire [$clog2(COLUMNS)-1:0] offset_data,
-    // The job that is complete.
-    output reg                        load,
+    // The job that is complete, and its checksum right.
+    output wire                       load,
     output wire [3:0]                 job_sub_wg,
     output wire [$clog2(JOBS)-1:0]    job_slot,
     output reg                        job_page,
@@ -64,6 +65,8 @@ module zena_loader #(
     output reg  [$clog2(COLUMNS)-1:0] job_dx,
     output reg  [$clog2(COLUMNS)-1:0] job_dy,
     // Status.
+    output wire                       packet,      // a packet was read and its checksum is right
+    output reg  [3:0]                 kind,        // of the packet that is read, or at which the loader stopped
     output wire [3:0]                 state_code,
     output reg  [3:0]                 error
 );
@@ -101,19 +104,19 @@ module zena_loader #(
     wire [15:0] h_count  = data[`ZS_ZACT_COUNT_LSB +: 16];
     wire [7:0]  h_chunks = data[`ZS_JOB_CHUNKS_LSB +: 8];
     wire [3:0]  h_sub_wg = data[`ZS_JOB_SUB_WG_LSB +: 4];
-    wire [15:0] h_nx     = data[`ZS_JOB_NX_LSB +: 16];
-    wire [15:0] h_ny     = data[`ZS_JOB_NY_LSB +: 16];
+    wire [11:0] h_nx     = data[`ZS_JOB_NX_LSB +: 12];
+    wire [11:0] h_ny     = data[`ZS_JOB_NY_LSB +: 12];
     wire        zact     = h_kind == `ZS_KIND_ZACT;
 
     wire [7:0]  last_chunk  = h_chunks - 8'd1;
-    wire [15:0] last_x      = h_nx - 16'd1;
-    wire [15:0] last_y      = h_ny - 16'd1;
+    wire [11:0] last_x      = h_nx - 12'd1;
+    wire [11:0] last_y      = h_ny - 12'd1;
 
     wire bad_wgs    = h_wgs == 8'd0 || h_wgs > MOST_WGS[7:0];
     wire bad_count  = no_column || h_count > MOST_COLUMNS[15:0];
     wire bad_chunks = h_chunks < `ZS_MIN_CHUNKS || h_chunks > MOST_CHUNKS[7:0];
     wire bad_sub_wg = h_sub_wg >= MOST_SUB_WGS[3:0];
-    wire bad_pixels = |last_x[15:PSUM_W] || |last_y[15:PSUM_W];
+    wire bad_pixels = |last_x[11:PSUM_W] || |last_y[11:PSUM_W];
 
     wire [3:0] header_error =
         !zact && h_kind != `ZS_KIND_JOB ? `ZS_ERR_KIND
@@ -126,8 +129,13 @@ module zena_loader #(
     wire unused_counts = &{1'b0, last_chunk};
 
     // ---- packets ---------------------------------------------------------------------------------
+    reg  complete;           // all beats of a job have come
+    wire bad;                // the packet before this cycle's beat has a wrong checksum
+
+    assign load = complete && packet;
+
     always @(posedge clk) begin
-        load <= 1'b0;
+        complete <= 1'b0;
         if (taken)
             case (state)
                 IDLE: begin
@@ -146,7 +154,6 @@ module zena_loader #(
                         job_undrained <= data[`ZS_JOB_UNDRAINED_LSB +: 4];
                         job_chunks    <= last_chunk[CHUNK_W-1:0];
                         job_psum      <= data[`ZS_JOB_PSUM_LSB +: PSUM_W];
-                        job_base      <= data[`ZS_JOB_BASE_LSB +: COLUMN_W];
                         state         <= LOOP;
                     end
                     if (header_error != `ZS_ERR_NONE) begin
@@ -155,11 +162,12 @@ module zena_loader #(
                     end
                 end
                 LOOP: begin
-                    job_nx <= last_x[PSUM_W-1:0];
-                    job_ny <= last_y[PSUM_W-1:0];
-                    job_dx <= data[`ZS_JOB_DX_LSB +: COLUMN_W];
-                    job_dy <= data[`ZS_JOB_DY_LSB +: COLUMN_W];
-                    state  <= OFFSETS;
+                    job_nx   <= last_x[PSUM_W-1:0];
+                    job_ny   <= last_y[PSUM_W-1:0];
+                    job_dx   <= data[`ZS_JOB_DX_LSB +: COLUMN_W];
+                    job_dy   <= data[`ZS_JOB_DY_LSB +: COLUMN_W];
+                    job_base <= data[`ZS_JOB_BASE_LSB +: COLUMN_W];
+                    state    <= OFFSETS;
                     if (bad_pixels) begin
                         state <= STOPPED;
                         error <= `ZS_ERR_PIXELS;
@@ -170,17 +178,28 @@ module zena_loader #(
                         state <= KERNEL;
                 ACT, KERNEL:
                     if (packet_end) begin
-                        state <= IDLE;
-                        load  <= state == KERNEL;
+                        state    <= IDLE;
+                        complete <= state == KERNEL;
                     end
                 default: ;
             endcase
+        if (taken && state == IDLE && !bad)
+            kind <= h_kind;
+        if (bad) begin
+            state <= STOPPED;
+            error <= `ZS_ERR_CHECKSUM;
+        end
         if (rst) begin
-            state <= IDLE;
-            load  <= 1'b0;
-            error <= `ZS_ERR_NONE;
+            state    <= IDLE;
+            complete <= 1'b0;
+            error    <= `ZS_ERR_NONE;
         end
     end
+
+    stream_crc checksum (
+        .clk(clk), .rst(rst), .valid(taken), .first(state == IDLE),
+        .last((state == ACT || state == KERNEL) && packet_end), .data(data), .good(packet), .bad(bad)
+    );
 
     // ---- input registers ---------------------------------------------------------------------------
     wire [4*5-1:0] ones;

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from zeroskip.devices.sim_tools import find_compiler, glue_includes
-from zeroskip.hardware import generate
+from zeroskip.hardware import crc, generate
 from zeroskip.hardware.config import Config
 from zeroskip.hardware.packets import (
     ACT_HEADER,
@@ -86,17 +86,18 @@ def finish(config: Config, runs, sums, stall: int = 0, seed: int = 1) -> tuple[n
 
 
 # -- packets -----------------------------------------------------------------------------------------
-def act(config: Config, values: np.ndarray, zero_point: int, wgs: int, kind: int = KIND_ACT) -> list[int]:
+def act(config: Config, values: np.ndarray, zero_point: int, wgs: int) -> list[int]:
     """An ACT packet of columns that are given as their beats' values: uint8 or int16 (count * wgs * values)."""
     wide = int(values.dtype == np.int16)
     count = values.view(np.uint64).size // wgs // config.column_beats(wide)
-    header = encode(ACT_HEADER, kind=kind, page=0, format=wide, wgs=wgs, address=7, count=count, zero_point=zero_point)
-    return [header, *values.view(np.uint64).tolist()]
+    fields = {"format": wide, "wgs": wgs, "address": 7, "count": count, "zero_point": zero_point}
+    header = encode(ACT_HEADER, kind=KIND_ACT, page=0, **fields)
+    return crc.sealed([header, *values.view(np.uint64).tolist()])
 
 
 def actz(config: Config, values: np.ndarray, zero_point: int, wgs: int) -> list[int]:
     """The same without its zeros, value by value as docs/streams.md says."""
-    words = act(config, values, zero_point, wgs, KIND_ACTZ)[:1]
+    words = [act(config, values, zero_point, wgs)[0] - KIND_ACT + KIND_ACTZ]
     zero = 0 if values.dtype == np.int16 else zero_point
     for start in range(0, len(values), GROUP):
         words += group(values[start : start + GROUP], zero)
@@ -125,7 +126,7 @@ def run(
         encode(RUN_HEADER_1, nx=nx, ny=ny, dx=1, dy=5),
     ]  # fmt: skip
     beats = config.near_beats if near and config.engine == "gather" else config.step_beats
-    return head + rng.integers(0, 2**64, steps * beats, np.uint64).tolist()
+    return crc.sealed(head + rng.integers(0, 2**64, steps * beats, np.uint64).tolist())
 
 
 class Finish:
@@ -140,18 +141,17 @@ class Finish:
         self.low, self.high = given.get("low", quant.low), given.get("high", quant.high)
 
     def packet(self) -> list[int]:
-        signed = {key: getattr(self, key) & 0xFFFF for key in ("low", "high")}
         wide = int(self.quant.dtype == "int16")
         words = [
             encode(
                 FINISH_HEADER, kind=KIND_FINISH, wide=wide, compress=int(self.compress),
-                filters=len(self.bias), zero_point=self.quant.zero_point & 0xFFFF, **signed,
+                filters=len(self.bias), zero_point=self.quant.zero_point & 0xFFFF, low=self.low & 0xFFFF,
             )
         ]  # fmt: skip
         for bias, multiplier, shift in zip(self.bias, self.multiplier, self.shift, strict=True):
             words.append(encode(FINISH_FILTER_0, bias=int(bias) & 0xFFFF_FFFF, multiplier=multiplier))
-            words.append(encode(FINISH_FILTER_1, shift=shift))
-        return words
+            words.append(encode(FINISH_FILTER_1, shift=shift, high=self.high & 0xFFFF))
+        return crc.sealed(words)
 
     def results(self, sums: np.ndarray) -> np.ndarray:
         """int32 (pixels, wgs, M), apart (pixels, LANES, wgs), to q of that shape, by the golden model's operator."""

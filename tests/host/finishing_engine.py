@@ -72,5 +72,5 @@ def finished(sums, finish, words, head, pixels) -> tuple[bytes, np.ndarray]:
     else:
         mine = mine.reshape(pixels, head["wgs"], -1)
     quant = Quant(1.0, signed(finish["zero_point"], 16), "int16" if finish["wide"] else "uint8")
-    bounds = (signed(finish[key], 16) for key in ("low", "high"))
+    bounds = signed(finish["low"], 16), signed(parameters[-1][1]["high"], 16)
     return requantise(mine + filters[0], filters[1], filters[2], quant, *bounds).tobytes(), behind

@@ -21,7 +21,7 @@ def dma(registers: dict[int, int]) -> AxiDma:
     ("mm2s", "s2mm", "state"),
     [
         (0, 0, "busy"),
-        (2, 0, "busy"),
+        (2, 0, "sent"),
         (0, 2, "busy"),
         (2, 2, "idle"),
         (0x1002, 0x1002, "idle"),  # and completed

@@ -82,7 +82,7 @@ def interpret(config, words):
             w = np.vectorize(log_weight)(w & 31) * m
         assert np.abs(w).max() <= 1 << max(config.weight_w - 1, 14)
         y, x = np.ogrid[: loop["ny"], : loop["nx"]]
-        column = (head["base"] + y * loop["dy"] + x * loop["dx"]).reshape(-1, 1) + offsets
+        column = (loop["base"] + y * loop["dy"] + x * loop["dx"]).reshape(-1, 1) + offsets
         column %= config.columns
         used = m.any((0, 2))
         assert (page_of[column[:, used]] == head["page"]).all(), "a column of another page"

@@ -23,7 +23,7 @@ module core_counters_tb;
         .clk(clk), .rst(rst), .clear(clear), .beat_in(1'b0), .beat_out(1'b0), .beat_last(1'b0), .busy(busy),
         .blocked(1'b0), .finished(1'b0), .step(1'b0), .dead_steps(3'd0), .columns(2'd0), .columns_skipped(4'd0),
         .pairs(4'd0), .singles(4'd0), .outliers(4'd0), .multiplies(2'd0), .empty_chunks(2'd0), .barrier_wait(2'd0),
-        .active(active), .counts(counts)
+        .packet(1'b0), .active(active), .counts(counts)
     );
 
     task expect32(input [31:0] found, input [31:0] wanted, input [8*32-1:0] what);

@@ -1,4 +1,4 @@
-"""ACT and RUN packets of trident and gather as words, from values and fields by name.
+"""ACT and RUN packets of trident and gather as words, from values and fields by name, with their checksums.
 
 Fields are those of ``hardware/packets.py``; what they mean is up to the caller, legal or not.
 """
@@ -9,7 +9,7 @@ import functools
 
 import numpy as np
 
-from zeroskip.hardware import packets
+from zeroskip.hardware import crc, packets
 from zeroskip.hardware.config import Config
 
 Step = dict[str, int]
@@ -43,7 +43,7 @@ def act_words(values: np.ndarray, **header: int) -> list[int]:
     sent = (values + fields["zero_point"]).astype("<i2" if fields["format"] else "u1").reshape(count * wgs, acts)
     columns = sent.view("u1")
     beats = np.pad(columns, ((0, 0), (0, -columns.shape[1] % 8))).view("<u8")
-    return [packets.encode(packets.ACT_HEADER, kind=packets.KIND_ACT, **fields), *beats.ravel().tolist()]
+    return crc.sealed([packets.encode(packets.ACT_HEADER, kind=packets.KIND_ACT, **fields), *beats.ravel().tolist()])
 
 
 def run_words(config: Config, steps: list[Step], size: tuple[int, int] = (1, 1), pitch: tuple[int, int] = (0, 0), *,
@@ -63,4 +63,4 @@ def run_words(config: Config, steps: list[Step], size: tuple[int, int] = (1, 1),
     words.append(packets.encode(packets.RUN_HEADER_1, ny=size[0], nx=size[1], dy=pitch[0], dx=pitch[1]))
     for step in steps:
         words += step_words(config, step, bool(fields["near"]))
-    return words
+    return crc.sealed(words)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from zeroskip.hardware import packets
+from zeroskip.hardware import crc, packets
 from zeroskip.hardware.config import Config
 
 
@@ -28,7 +28,7 @@ def random_zact(config: Config, rng, page: int, address: int, count: int, wgs: i
                 for _ in range(min(4, wgs - group))
             ]
         )
-    return beats
+    return crc.sealed(beats)
 
 
 def random_weight(config: Config, rng) -> int:
@@ -98,21 +98,21 @@ def random_stream(config: Config, seed: int, jobs: int = 12) -> tuple[np.ndarray
         reach = config.columns // 4  # what pixel bases may add, and what offsets may, to stay within the page
         dx, dy = (int(rng.integers(max(1, reach // 2 // n))) for n in (nx, ny))
         base = start[page] + int(rng.integers(reach - (nx - 1) * dx - (ny - 1) * dy))
-        words.append(
+        job = [
             packets.encode(
                 packets.JOB_HEADER_0, kind=packets.KIND_JOB, page=page, first=first, last=last,
                 final=final, wgs=wgs, chunks=chunks, sub_wg=sub_wg, relu=relu, undrained=undrained, psum=psum,
-                base=base % 2**16,
-            )
-        )  # fmt: skip
-        words.append(packets.encode(packets.JOB_HEADER_1, nx=nx, ny=ny, dx=dx, dy=dy))
+            ),
+            packets.encode(packets.JOB_HEADER_1, nx=nx, ny=ny, dx=dx, dy=dy, base=base % 2**16),
+        ]  # fmt: skip
         offsets = rng.integers(0, reach, chunks)
-        words += packets.lane_group([[(int(offset), []) for offset in offsets[lane::4]] for lane in range(4)])
+        job += packets.lane_group([[(int(offset), []) for offset in offsets[lane::4]] for lane in range(4)])
         for _ in range(0, config.sub_filters, 4):
-            words += packets.lane_group(
+            job += packets.lane_group(
                 [
                     [random_chunk(rng, sparsity, lambda: random_weight(config, rng)) for _ in range(chunks)]
                     for _ in range(4)
                 ]
             )
+        words += crc.sealed(job)
     return np.array(words, dtype=np.uint64), beats

@@ -13,24 +13,24 @@ from test_engine import MEMORIES
 from variants import ZENA_VARIANTS
 from zeroskip.devices import MemoryModel, open_device
 from zeroskip.errors import DeviceError, InputError
-from zeroskip.hardware import packets
+from zeroskip.hardware import crc, packets
 from zeroskip.models import zena
 from zeroskip.models.cycles import simulate
 
 
 def job(config, *, loop=(1, 1), chunks=5, kernels=None, **fields) -> list[int]:
     """A JOB over one pixel, all kernels the same: chunks of (mask, values)."""
-    head = dict.fromkeys(("page", "first", "last", "final", "sub_wg", "relu", "psum", "base"), 0)
+    head = dict.fromkeys(("page", "first", "last", "final", "sub_wg", "relu", "psum"), 0)
     head |= {"kind": packets.KIND_JOB, "wgs": 1, "chunks": chunks, "undrained": 15, **fields}
     words = [
         packets.encode(packets.JOB_HEADER_0, **head),
-        packets.encode(packets.JOB_HEADER_1, nx=loop[0], ny=loop[1], dx=1, dy=0),
+        packets.encode(packets.JOB_HEADER_1, nx=loop[0], ny=loop[1], dx=1, dy=0, base=0),
     ]
     words += packets.lane_group([[(chunk, []) for chunk in range(lane, chunks, 4)] for lane in range(4)])
     kernels = kernels or [(0, [])] * chunks
     for _ in range(0, config.sub_filters, 4):
         words += packets.lane_group([kernels] * 4)
-    return words
+    return crc.sealed(words)
 
 
 def columns(chunks, address=0) -> list[int]:
@@ -38,7 +38,7 @@ def columns(chunks, address=0) -> list[int]:
     head = packets.encode(
         packets.ZACT_HEADER, kind=packets.KIND_ZACT, page=0, wgs=1, address=address, count=len(chunks)
     )
-    return [head, *packets.lane_group([chunks])]
+    return crc.sealed([head, *packets.lane_group([chunks])])
 
 
 def stream(*parts) -> np.ndarray:

@@ -19,7 +19,7 @@ from ..errors import ConfigError
 STREAM_BITS = 64
 """Width of both AXI4-Streams and of the DMA's memory port, in bits."""
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Version of the packet formats and the register map; part of every configuration hash."""
 
 ENGINE_IDS = {"trident": 1, "zena": 2, "gather": 3}
@@ -56,7 +56,7 @@ _ENGINES = {
         "wgs": tuple(range(1, 65)),
         "mux": tuple(LOOKAHEAD),
         "act_w": (9, 16),
-        "columns": tuple(2**n for n in range(5, 15)),
+        "columns": tuple(2**n for n in range(5, 13)),
         "steps": tuple(2**n for n in range(4, 14)),
         "scan": (1, 2, 4, 8),
         "weight_w": (8,),

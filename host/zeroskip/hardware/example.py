@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from . import packets
+from . import crc, packets
 from .config import BUILTIN, STREAM_BITS, Config
 
 ZERO_POINT = 2
@@ -61,23 +61,28 @@ class Example:
             **{"wgs": 1, "steps": 1, "base": 0, "apart": int(self.apart)},
         )
         run1 = packets.encode(packets.RUN_HEADER_1, nx=1, ny=1, dx=0, dy=0)
-        words = [(act, "ACT: page 0, bytes, 1 work group, 2 columns from address 0, zero point 2")]
+        columns = [(act, "ACT: page 0, bytes, 1 work group, 2 columns from address 0, zero point 2")]
         for address in range(len(self.columns)):
             values = self.column(address)
             record = int.from_bytes(bytes(value + ZERO_POINT for value in values), "little")
             for beat, word in enumerate(_split(record, self.config.column_beats(packets.FORMAT_U8))):
-                words.append((word, f"column {address}: {', '.join(map(str, values[8 * beat : 8 * beat + 8]))}"))
+                columns.append((word, f"column {address}: {', '.join(map(str, values[8 * beat : 8 * beat + 8]))}"))
         kind = (", near steps" if self.near else "") + (", lanes apart" if self.apart else "")
-        words.append((run0, f"RUN: page 0, skip dead steps, last{kind}, 1 work group, 1 step, base 0"))
-        words.append((run1, "one row of one pixel"))
+        run = [(run0, f"RUN: page 0, skip dead steps, last{kind}, 1 work group, 1 step, base 0")]
+        run.append((run1, "one row of one pixel"))
         for beat, word in enumerate(self.step_record()):
-            words.append((word, f"step 0, bits {beat * STREAM_BITS + STREAM_BITS - 1} to {beat * STREAM_BITS}"))
-        return words
+            run.append((word, f"step 0, bits {beat * STREAM_BITS + STREAM_BITS - 1} to {beat * STREAM_BITS}"))
+        return _sealed(columns) + _sealed(run)
 
     def results(self) -> list[tuple[int, str]]:
         """The output stream, in the same form."""
         words = [(total & 0xFFFF_FFFF, f"sum {total}, and padding") for total in self.sums]
         return [*words[:-1], (words[-1][0], f"{words[-1][1]}; TLAST")]
+
+
+def _sealed(packet: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    words = crc.sealed([word for word, _ in packet])
+    return [(word, what) for word, (_, what) in zip(words, packet, strict=True)]
 
 
 def _split(record: int, beats: int) -> list[int]:
@@ -129,17 +134,21 @@ def glue_beats() -> list[tuple[int, str]]:
     finish = packets.encode(
         packets.FINISH_HEADER,
         **{"kind": packets.KIND_FINISH, "wide": 0, "compress": 0, "filters": 1},
-        **{"zero_point": FINISH["zero_point"], "low": 0, "high": 255},
+        **{"zero_point": FINISH["zero_point"], "low": 0},
     )
     filter_0 = packets.encode(packets.FINISH_FILTER_0, bias=FINISH["bias"], multiplier=FINISH["multiplier"])
-    filter_1 = packets.encode(packets.FINISH_FILTER_1, shift=FINISH["shift"])
+    filter_1 = packets.encode(packets.FINISH_FILTER_1, shift=FINISH["shift"], high=255)
     return [
-        (words[0][0] | packets.KIND_GLUE, "ACTZ: fields as ACT's"),
+        (words[0][0] | packets.KIND_GLUE, "ACTZ: fields and checksum as ACT's"),
         (zero_bits, f"zero group of {len(values)}: activations {places}"),
         (sent, f"which are {', '.join(str(v) for v in values if v)}"),
-        (finish, "FINISH: bytes, not compressed, zero point 3, from 0 to 255"),
-        (filter_0, "filter 0: bias 4, multiplier 2^30"),
-        (filter_1, "filter 0: shift 34"),
+        *_sealed(
+            [
+                (finish, "FINISH: bytes, not compressed, zero point 3, from 0"),
+                (filter_0, "filter 0: bias 4, multiplier 2^30"),
+                (filter_1, "filter 0: shift 34, up to 255"),
+            ]
+        ),
         *words[1 + len(TRIDENT.columns) :],
     ]
 

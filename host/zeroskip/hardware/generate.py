@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..errors import FileFormatError
 from . import config as geometry
-from . import packets, registers, tables
+from . import crc, packets, registers, tables
 from .config import BUILTIN, Config
 from .packets import Field
 from .window import candidates
@@ -75,6 +75,7 @@ def verilog() -> str:
             ("KIND_RUN", f"4'd{packets.KIND_RUN}"),
             ("KIND_ZACT", f"4'd{packets.KIND_ZACT}"),
             ("KIND_JOB", f"4'd{packets.KIND_JOB}"),
+            ("CRC_POLYNOMIAL", f"16'h{crc.POLYNOMIAL:04X}"),
             ("MIN_CHUNKS", f"8'd{packets.MIN_CHUNKS}"),
             ("FORMAT_U8", f"1'd{packets.FORMAT_U8}"),
             ("FORMAT_S16", f"1'd{packets.FORMAT_S16}"),
@@ -156,6 +157,8 @@ def hls() -> str:
         "KIND_RUN": packets.KIND_RUN,
         "KIND_ACTZ": packets.KIND_ACTZ,
         "KIND_FINISH": packets.KIND_FINISH,
+        "KIND_DAMAGED": packets.KIND_DAMAGED,
+        "CRC_POLYNOMIAL": f"0x{crc.POLYNOMIAL:04X}",
         "GROUP": packets.GROUP,
     }
     lines += [f"constexpr int {name} = {value};" for name, value in constants.items()]

@@ -16,6 +16,9 @@ Two more kinds are for the HLS glue between DMA and engine, and end there (:data
 
 The zena engine has packets of its own, ``ZACT`` and ``JOB``; see :data:`ZACT_HEADER` and :data:`JOB_HEADER_0`.
 
+The first beat of every packet has its ``checksum`` (:mod:`.crc`) in the same place, :data:`CHECKSUM`; a packet whose
+checksum is wrong is refused before anything is computed with it.
+
 A field is ``(name, low bit, width)`` within its beat.  ``ACT.count`` of columns and ``RUN.steps``
 are at least 1.  Bits no field names are sent as zero and ignored.
 """
@@ -44,20 +47,36 @@ KIND_GLUE = 8
 KIND_ACTZ = KIND_GLUE | KIND_ACT
 KIND_FINISH = KIND_GLUE | KIND_RUN
 
+KIND_NAMES = {
+    KIND_ACT: "ACT",
+    KIND_RUN: "RUN",
+    KIND_ZACT: "ZACT",
+    KIND_JOB: "JOB",
+    KIND_ACTZ: "ACTZ",
+    KIND_FINISH: "FINISH",
+}
+
+KIND_DAMAGED = 15
+"""No packet's kind: the beat that the glue sends to the engine in place of a FINISH with a wrong checksum."""
+
 GROUP = 64
 """Activations that share one beat of zero bits."""
 
 FORMAT_U8 = 0
 FORMAT_S16 = 1
 
+CHECKSUM = Field("checksum", 48, 16, "CRC-16 of the packet, with this field zero")
+"""Of every packet; the highest bits of its first beat."""
+
 ACT_HEADER = (
     Field("kind", 0, 4, "1: ACT"),
     Field("page", 4, 1, "waits until no queued or running RUN uses this page"),
     Field("format", 5, 1, "0: bytes, activation = byte - zero_point; 1: 16-bit signed"),
-    Field("wgs", 8, 8, "work groups in use, 1 to WGS"),
-    Field("address", 16, 16, "address of the first column"),
-    Field("count", 32, 16, "number of columns, 1 to COLUMNS"),
-    Field("zero_point", 48, 8, "subtracted from every byte in format 0"),
+    Field("wgs", 8, 7, "work groups in use, 1 to WGS"),
+    Field("address", 15, 12, "address of the first column"),
+    Field("count", 27, 13, "number of columns, 1 to COLUMNS"),
+    Field("zero_point", 40, 8, "subtracted from every byte in format 0"),
+    CHECKSUM,
 )
 
 RUN_HEADER_0 = (
@@ -66,10 +85,11 @@ RUN_HEADER_0 = (
     Field("skip", 5, 1, "1: the online scheduler drops dead steps"),
     Field("last", 6, 1, "1: the last sum of this run carries TLAST"),
     Field("near", 7, 1, "gather: 1: steps in the near format; trident: 0"),
-    Field("wgs", 8, 8, "work groups whose sums are sent, 1 to WGS"),
+    Field("wgs", 8, 7, "work groups whose sums are sent, 1 to WGS"),
+    Field("apart", 15, 1, "gather: 1: every lane computes a filter of its own; trident: 0"),
     Field("steps", 16, 16, "number of schedule steps, 1 to STEPS"),
     Field("base", 32, 16, "column address of the first pixel"),
-    Field("apart", 48, 1, "gather: 1: every lane computes a filter of its own; trident: 0"),
+    CHECKSUM,
 )
 
 RUN_HEADER_1 = (
@@ -86,7 +106,7 @@ FINISH_HEADER = (
     Field("filters", 8, 8, "filters of the run: FILTERS, or LANES where lanes are apart"),
     Field("zero_point", 16, 16, "added to every result, signed; a result equal to it is a zero"),
     Field("low", 32, 16, "smallest result, signed"),
-    Field("high", 48, 16, "largest result, signed"),
+    CHECKSUM,
 )
 
 FINISH_FILTER_0 = (
@@ -94,7 +114,10 @@ FINISH_FILTER_0 = (
     Field("multiplier", 32, 31, "of the filter"),
 )
 
-FINISH_FILTER_1 = (Field("shift", 0, 6, "of the filter, 1 to 62"),)
+FINISH_FILTER_1 = (
+    Field("shift", 0, 6, "of the filter, 1 to 62"),
+    Field("high", 16, 16, "largest result, signed; the same for all filters"),
+)
 
 ZACT_HEADER = (
     Field("kind", 0, 4, "3: ZACT"),
@@ -102,6 +125,7 @@ ZACT_HEADER = (
     Field("wgs", 8, 8, "work groups in use, 1 to WGS"),
     Field("address", 16, 16, "address of the first column"),
     Field("count", 32, 16, "number of columns, 1 to COLUMNS"),
+    CHECKSUM,
 )
 """Then, for every four work groups in use, one lane group (:func:`lane_group`) of ``count`` columns: lane l of lane
 group g is work group 4 * g + l.  An activation is a signed 16-bit value in ``Config.act_max``; a position whose mask
@@ -119,7 +143,7 @@ JOB_HEADER_0 = (
     Field("relu", 28, 1, "1: negative sums are sent as zero, with a word of bit-vector; read when final"),
     Field("undrained", 32, 4, "starts when at most this many earlier final jobs of its sub-WG are unsent; 15: at once"),
     Field("psum", 36, 12, "partial sum of the first pixel; the others follow"),
-    Field("base", 48, 16, "column address of the first pixel"),
+    CHECKSUM,
 )
 """One kernel tile per PE of a sub-WG over the pixels of a tile.  Then one beat JOB_HEADER_1; ceil(chunks / 4) beats of
 column offsets, four of 16 bits per beat, lowest first, zero where there is no chunk; and ``Config.sub_filters / 4``
@@ -151,7 +175,13 @@ one, else any that can.  All sub-WGs share their partial sums, SUB_WGS * PSUMS p
 ones that add to the same.  Then ``psum + nx * ny <= SUB_WGS * PSUMS``, "its sub-WG" above means all of them, the last
 job of every partial sum is final, and jobs with partial sums in common begin at the same ``psum``."""
 
-JOB_HEADER_1 = RUN_HEADER_1
+JOB_HEADER_1 = (
+    Field("nx", 0, 12, "pixels per row, at least 1"),
+    Field("ny", 12, 12, "rows, at least 1"),
+    Field("dx", 24, 12, "column address step from pixel to pixel"),
+    Field("dy", 36, 12, "column address step from row to row"),
+    Field("base", 48, 16, "column address of the first pixel"),
+)
 
 NO_WAIT = 15
 """The ``undrained`` of a JOB that need not wait for earlier sums to be sent."""
@@ -267,14 +297,14 @@ def gather_step_fields(config: Config, near: bool) -> list[Field]:
 
 
 def encode(fields: tuple[Field, ...], **values: int) -> int:
-    """One header beat as an integer.
+    """One header beat as an integer; the checksum is 0 unless given, see :func:`.crc.seal`.
 
     Raises:
         ValueError: a field is missing, unknown, or its value does not fit.
     """
     word = 0
     for field in fields:
-        value = int(values.pop(field.name))
+        value = int(values.pop(field.name, 0) if field is CHECKSUM else values.pop(field.name))
         if not 0 <= value < 1 << field.width:
             raise ValueError(f"{field.name} = {value} does not fit {field.width} bits")
         word |= value << field.low

@@ -44,12 +44,16 @@ COUNTERS = (
     ("multiplies", "zena: products, summed over all PEs"),
     ("empty_chunks", "zena: pixels whose last chunk has no product, one cycle each, summed over all PEs"),
     ("barrier_wait", "zena: cycles a PE idles while another of its sub-WG computes, summed over all PEs"),
+    ("packets", "packets read whose checksum is right; FINISH packets end in the glue and are not counted"),
 )
 """Name and meaning of every counter, in register order.  Counters are 32-bit and saturate."""
 
 COUNTER_NAMES = tuple(name for name, _ in COUNTERS)
 COUNTER_MAX = 0xFFFF_FFFF
 COUNTER_BASE = 0x40
+
+ERROR_CHECKSUM = 8
+"""STATUS.error of a packet with a wrong checksum."""
 
 ERRORS = {
     0: "none",
@@ -60,10 +64,14 @@ ERRORS = {
     5: "a pixel loop of zero pixels",
     6: "chunk count out of range",
     7: "sub-WG out of range",
+    ERROR_CHECKSUM: "wrong checksum",
 }
 """STATUS.error: why the loader stopped.  Cleared by CONTROL.reset."""
 
-ERROR_NAMES = {0: "NONE", 1: "KIND", 2: "WGS", 3: "COUNT", 4: "STEPS", 5: "PIXELS", 6: "CHUNKS", 7: "SUB_WG"}
+ERROR_NAMES = {
+    **{0: "NONE", 1: "KIND", 2: "WGS", 3: "COUNT", 4: "STEPS", 5: "PIXELS", 6: "CHUNKS", 7: "SUB_WG"},
+    ERROR_CHECKSUM: "CHECKSUM",
+}
 """Short names of :data:`ERRORS`, for Verilog."""
 
 REGISTERS = (
@@ -132,6 +140,7 @@ REGISTERS = (
             Field("s_ready", 13, 1, "input stream: ready"),
             Field("m_valid", 14, 1, "output stream: valid"),
             Field("m_ready", 15, 1, "output stream: ready"),
+            Field("kind", 16, 4, "kind of the packet that the loader reads or has read, or at which it stopped"),
         ),
     ),
 ) + tuple(

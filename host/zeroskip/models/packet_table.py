@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from binascii import crc_hqx
+
 import numpy as np
 from numba import njit
 
@@ -9,9 +11,11 @@ from ..errors import InputError
 from ..hardware.config import Config
 from ..hardware.packets import (
     ACT_HEADER,
+    CHECKSUM,
     FORMAT_S16,
     FORMAT_U8,
     KIND_ACT,
+    KIND_DAMAGED,
     KIND_RUN,
     RUN_HEADER_0,
     RUN_HEADER_1,
@@ -53,6 +57,8 @@ _REFUSED = {
     8: ("{value} rows", 3),
     9: ("the packet has {value} beats, the stream ends after {words}",),
     10: ("the stream does not end with a RUN flagged last",),
+    11: ("wrong checksum of the packet that begins here",),
+    12: ("wrong checksum of a FINISH packet before this beat",),
 }
 """Error -> message, and the limit that was left (index into ``limits``; 3: 16 bits)."""
 
@@ -70,6 +76,27 @@ def _get(word, field):
     return np.int64(word >> np.uint64(field[0]) & ((np.uint64(1) << np.uint64(field[1])) - np.uint64(1)))
 
 
+_AFTER = np.array([[crc_hqx(bytes([byte]) + bytes(after), 0) for byte in range(256)] for after in range(8)], np.int64)
+"""What a byte of a beat adds to its checksum, by the number of the beat's bytes behind it."""
+
+_CHECKSUM = (CHECKSUM.low, CHECKSUM.width)
+
+
+@njit(cache=True, nogil=True)
+def intact(words, at, end):
+    """Whether the checksum of the packet in ``words[at:end]`` is right: 8 bytes at a time, as :mod:`..hardware.crc`."""
+    crc = 0
+    for index in range(at, end):
+        word = words[index]
+        if index == at:
+            word &= (np.uint64(1) << np.uint64(_CHECKSUM[0])) - np.uint64(1)
+        word ^= np.uint64(crc >> 8 | (crc & 255) << 8)
+        crc = 0
+        for byte in range(8):
+            crc ^= _AFTER[7 - byte, np.int64(word >> np.uint64(8 * byte) & np.uint64(255))]
+    return crc == _get(words[at], _CHECKSUM)
+
+
 @njit(cache=True, nogil=True)
 def _parse(words, limits, column_beats, step_beats, parts, filters, scan):
     """Packet table, output beats, bytes of masks; beat, number and value of the first error (0: none)."""
@@ -79,6 +106,8 @@ def _parse(words, limits, column_beats, step_beats, parts, filters, scan):
     while at < len(words):
         word = words[at]
         kind = np.int64(word & np.uint64(15))
+        if kind == KIND_DAMAGED:
+            return table, 0, 0, at, 12, 0
         if kind != KIND_ACT and kind != KIND_RUN:
             return table, 0, 0, at, 1, kind
         if last:
@@ -90,14 +119,14 @@ def _parse(words, limits, column_beats, step_beats, parts, filters, scan):
         row = table[count]
         row[KIND], row[AT] = kind, at
         if kind == KIND_ACT:
-            _, page, form, wgs, address, columns, zero = _ACT
+            _, page, form, wgs, address, columns, zero, _ = _ACT
             row[PAGE], row[WGS], row[COUNT] = _get(word, page), _get(word, wgs), _get(word, columns)
             row[BASE], row[FORMAT], row[ZERO] = _get(word, address), _get(word, form), _get(word, zero)
             if not 1 <= row[COUNT] <= limits[1]:
                 return table, 0, 0, at, 4, row[COUNT]
             size = 1 + row[COUNT] * row[WGS] * column_beats[row[FORMAT]]
         else:
-            _, page, skip, end, near, wgs, steps, base, apart = _RUN_0
+            _, page, skip, end, near, wgs, apart, steps, base, _ = _RUN_0
             row[PAGE], row[WGS], row[COUNT] = _get(word, page), _get(word, wgs), _get(word, steps)
             row[BASE], row[SKIP], row[NEAR] = _get(word, base), _get(word, skip), _get(word, near)
             last = _get(word, end) == 1
@@ -120,6 +149,8 @@ def _parse(words, limits, column_beats, step_beats, parts, filters, scan):
             return table, 0, 0, at, 3, row[WGS]
         if at + size > len(words):
             return table, 0, 0, at, 9, size
+        if not intact(words, at, at + size):
+            return table, 0, 0, at, 11, 0
         at += size
         count += 1
     if not last:

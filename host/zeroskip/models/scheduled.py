@@ -27,7 +27,7 @@ class Executed:
         out: uint64 (beats,), the output stream.
         live: uint8 (n,), for every run, every pixel, every group of ``scan`` steps: bit i set where step i of
             the group is issued (without skipping: all steps there are).
-        counters: steps, dead_steps, columns, columns_skipped, pairs, singles, outliers, beats_in, beats_out.
+        counters: steps, dead_steps, columns, columns_skipped, pairs, singles, outliers, beats_in, beats_out, packets.
         packets: int64 (packets, 17), the stream's :mod:`.packet_table`.
     """
 
@@ -115,6 +115,7 @@ def execute(
         if error:
             raise InputError(f"beat {packet[AT]}: {(ERRORS | errors)[error]}")
     found = dict(zip(COUNTERS, map(int, counters), strict=True), beats_in=len(words), beats_out=out_beats)
+    found["packets"] = len(packets)
     return Executed(out, live, found, packets)
 
 

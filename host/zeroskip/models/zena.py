@@ -42,7 +42,7 @@ class Executed:
 
     Attributes:
         out: uint64 (beats,), the output stream.
-        counters: multiplies, empty_chunks, beats_in, beats_out.
+        counters: multiplies, empty_chunks, beats_in, beats_out, packets.
         products: uint8, of every chunk a PE meets: all jobs, for each its work groups, PEs, pixels and chunks.
         first: int64 (J,), where each job's begin.
         packets: int64 (packets, fields), the table of :mod:`zena_packets`.
@@ -91,6 +91,7 @@ def execute(config: Config, words: np.ndarray) -> Executed:
         "empty_chunks": int(totals[1]),
         "beats_in": len(words),
         "beats_out": out_beats,
+        "packets": len(packets),
     }
     return Executed(out, counters, products, first, packets)
 

@@ -17,7 +17,7 @@ from ..hardware.packets import (
     NO_WAIT,
     ZACT_HEADER,
 )
-from .packet_table import _fields, _get
+from .packet_table import _fields, _get, intact
 
 CHUNK = 16
 """Positions of a chunk: bits of a zero bit-vector."""
@@ -63,6 +63,7 @@ _REFUSED = {
     15: "the stream ends within this packet",
     16: "the stream does not end with a JOB flagged last",
     17: "the last JOB of a sub-WG (with stealing: of a partial sum) must be final",
+    18: "wrong checksum of the packet that begins here",
 }
 
 _ZACT, _JOB_0, _JOB_1 = (_fields(fields) for fields in (ZACT_HEADER, JOB_HEADER_0, JOB_HEADER_1))
@@ -95,16 +96,16 @@ def _parse(words, limits, sub_filters, stealing, popcounts):
         row = table[count]
         row[KIND], row[AT] = kind, at
         if kind == KIND_ZACT:
-            _, page, wgs, address, columns = _ZACT
+            _, page, wgs, address, columns, _ = _ZACT
             row[PAGE], row[WGS] = _get(word, page), _get(word, wgs)
             row[COUNT], row[BASE] = _get(word, columns), _get(word, address)
             if not 1 <= row[COUNT] <= most_columns:
                 return table, 0, at, 4, row[COUNT], most_columns, 0
             start, lanes = 1, row[WGS]
         else:
-            _, page, first, end, final, wgs, chunks, sub_wg, relu, undrained, psum, base = _JOB_0
+            _, page, first, end, final, wgs, chunks, sub_wg, relu, undrained, psum, _ = _JOB_0
             row[PAGE], row[WGS], row[COUNT] = _get(word, page), _get(word, wgs), _get(word, chunks)
-            row[SUB_WG], row[PSUM], row[BASE] = _get(word, sub_wg), _get(word, psum), _get(word, base)
+            row[SUB_WG], row[PSUM] = _get(word, sub_wg), _get(word, psum)
             row[FIRST], row[FINAL], row[RELU] = _get(word, first), _get(word, final), _get(word, relu)
             row[LAST], row[UNDRAINED], row[OUT] = _get(word, end), _get(word, undrained), out
             if not MIN_CHUNKS <= row[COUNT] <= most_chunks:
@@ -115,6 +116,7 @@ def _parse(words, limits, sub_filters, stealing, popcounts):
                 return table, 0, at, 10, 0, 0, 0
             for index in range(4):
                 row[NX + index] = _get(words[at + 1], _JOB_1[index])
+            row[BASE] = _get(words[at + 1], _JOB_1[4])
             for index in range(2):
                 if not 1 <= row[NX + index] <= psums:
                     return table, 0, at, 7 + index, row[NX + index], psums, 0
@@ -133,6 +135,8 @@ def _parse(words, limits, sub_filters, stealing, popcounts):
         end = _lane_groups(words, at + start, lanes, row[COUNT], popcounts)
         if end < 0:
             return table, 0, at, 15, 0, 0, 0
+        if not intact(words, at, end):
+            return table, 0, at, 18, 0, 0, 0
         row[BEATS] = end - at
         at = end
         count += 1

@@ -41,11 +41,12 @@ class AxiDma:
         self._dma.sendchannel.transfer(source)
 
     def poll(self) -> str:
-        """State of both channels: "failed" if one has stopped with an error, "idle" if both are done, else "busy"."""
-        status = [self._mmio.read(channel + _DMASR) for channel in (_S2MM, _MM2S)]
-        if any(value & _ERROR_BITS for value in status):
+        """State of both channels: "failed" if one has stopped with an error, "idle" if both are done, "sent" if the
+        stream has been sent and its sums are awaited, else "busy"."""
+        receive, send = (self._mmio.read(channel + _DMASR) for channel in (_S2MM, _MM2S))
+        if (receive | send) & _ERROR_BITS:
             return "failed"
-        return "idle" if all(value & _IDLE for value in status) else "busy"
+        return "busy" if not send & _IDLE else "idle" if receive & _IDLE else "sent"
 
     @property
     def received(self) -> int:

@@ -11,8 +11,8 @@ import numpy as np
 
 from ..errors import ConfigError, DeviceError, DeviceTimeout, InputError
 from ..hardware.config import Config
-from ..hardware.packets import decode
-from ..hardware.registers import BY_NAME, COUNTER_MAX, COUNTER_NAMES, ERRORS, config_words
+from ..hardware.packets import KIND_DAMAGED, KIND_NAMES, decode
+from ..hardware.registers import BY_NAME, COUNTER_MAX, COUNTER_NAMES, ERROR_CHECKSUM, ERRORS, config_words
 from .axi_dma import AxiDma
 from .buffers import BEAT_BYTES, Buffers
 from .counters import Counters
@@ -31,6 +31,9 @@ _STUCK: list[Buffers] = []
 
 _LOOK = 0.005
 """Seconds between two looks at the engine's error while a transfer runs."""
+
+_STILL = 3
+"""Looks in a row at which nothing moves, after which an engine that has got its whole stream gets no further."""
 
 _REST = ("error", "loader", "loaded", "active", "s_valid", "m_valid")
 """Fields of STATUS that are 0 when a transfer has come to its end and nothing of it is left."""
@@ -174,8 +177,9 @@ class Accelerator:
         Raises:
             InputError: not such an array, or more than one transfer can move.
             DeviceTimeout: no progress for ``timeout`` seconds; the message shows DMA and engine.
-            DeviceError: DMA or engine report an error, the result is short, words are left over, a counter overflowed,
-                or an earlier run broke off and the reset after it did not succeed.
+            DeviceError: DMA or engine report an error, such as a packet with a wrong checksum, the stream ends within
+                a packet, the result is short, words are left over, a counter overflowed, or an earlier run broke off
+                and the reset after it did not succeed.
         """
         words = np.asarray(words)
         if words.dtype != np.uint64 or words.ndim != 1 or not words.size:
@@ -228,6 +232,7 @@ class Accelerator:
         """Wait until both channels are idle, as long as there is progress and the engine has no error."""
         started = time.monotonic()
         progress, deadline, look, polls = None, started + self.timeout, started + _LOOK, 0
+        still, seen = 0, None  # looks at which the engine waits for words that do not come; its counters then
         while True:
             dma = self._dma.poll()
             if dma == "failed":
@@ -239,8 +244,16 @@ class Accelerator:
                 time.sleep(0.0001)
             now = time.monotonic()
             if now > look:
-                self._check_error(self._status())
+                status = self._status()
+                self._check_error(status)
                 look = now + _LOOK
+                if dma == "sent" and not (status["s_valid"] or status["m_valid"]):
+                    counts = [self._read(name) for name in _PROGRESS]
+                    still, seen = (still + 1 if counts == seen else 0), counts
+                    if still == _STILL:
+                        raise DeviceError(f"{self._ended(status)}; {self._state()}")
+                else:
+                    still, seen = 0, None
             if now > deadline:
                 counts = [self._read(name) for name in _PROGRESS]
                 if counts == progress:
@@ -252,7 +265,27 @@ class Accelerator:
 
     def _check_error(self, status: dict[str, int]) -> None:
         if error := status["error"]:
-            raise DeviceError(f"the engine refused a packet: {ERRORS.get(error, 'unknown error')}; {self._state()}")
+            raise DeviceError(f"{self._refused(error, status['kind'])}; {self._state()}")
+
+    def _refused(self, error: int, kind: int) -> str:
+        """Which packet the engine stopped at, and why; packets count from 1, without FINISH."""
+        number, why = self._read("PACKETS") + 1, ERRORS.get(error, "unknown error")
+        if self.glue and kind == KIND_DAMAGED:
+            why, error = ERRORS[ERROR_CHECKSUM], ERROR_CHECKSUM
+            found = f"the FINISH before packet {number}"
+        else:
+            found = f"packet {number}, {KIND_NAMES.get(kind, f'kind {kind}')}"
+        if error == ERROR_CHECKSUM:
+            why += ". The stream is not what the program sent: run it again; docs/board.md says what to do if it stays"
+        return f"the engine refused {found}: {why}"
+
+    def _ended(self, status: dict[str, int]) -> str:
+        """What an engine lacks that waits for words after the whole stream has been sent."""
+        number = self._read("PACKETS") + 1
+        if status["loader"]:
+            name = KIND_NAMES.get(status["kind"], f"kind {status['kind']}")
+            return f"the stream ended within packet {number}, {name}: it is damaged, or its last words were not sent"
+        return f"the stream ended after packet {number - 1}, and not all of its sums came: it is damaged, or incomplete"
 
     def _check_rest(self) -> None:
         """Both channels are done: nothing of the stream may be left, which the next transfer would meet."""

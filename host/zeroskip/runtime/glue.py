@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..hardware import crc
 from ..hardware.config import Config
 from ..hardware.packets import FINISH_FILTER_0, FINISH_FILTER_1, FINISH_HEADER, GROUP, KIND_FINISH, encode
 from .hostops import Finish
@@ -63,7 +64,6 @@ def _packets(plan: ConvPlan, part: ScheduledPart, finish: Finish, compress: bool
         filters=part.filters.shape[1],
         zero_point=finish.quant.zero_point & 0xFFFF,
         low=finish.low & 0xFFFF,
-        high=finish.high & 0xFFFF,
     )
     used = part.filters >= 0
     filters = part.filters // plan.outputs  # of the layer: several outputs may be pixels of one filter
@@ -74,7 +74,10 @@ def _packets(plan: ConvPlan, part: ScheduledPart, finish: Finish, compress: bool
     )
     low = (bias & 0xFFFF_FFFF) << _FILTER["bias"].low | multiplier << _FILTER["multiplier"].low
     words[:, 1::2] = low.view(np.uint64)
-    words[:, 2::2] = np.where(used, finish.shift[filters], 1).astype(np.uint64) << np.uint64(_FILTER["shift"].low)
+    shift = np.where(used, finish.shift[filters], 1).astype(np.int64) << _FILTER["shift"].low
+    words[:, 2::2] = (shift | (finish.high & 0xFFFF) << _FILTER["high"].low).view(np.uint64)
+    count, beats = words.shape
+    crc.seal(words.ravel(), np.arange(count) * beats, np.full(count, beats))
     return words
 
 

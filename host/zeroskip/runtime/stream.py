@@ -13,7 +13,8 @@ from itertools import pairwise
 import numpy as np
 
 from ..errors import InputError
-from ..hardware.packets import ACT_HEADER, KIND_ACT, KIND_RUN, RUN_HEADER_0, RUN_HEADER_1, Field
+from ..hardware import crc
+from ..hardware.packets import ACT_HEADER, CHECKSUM, KIND_ACT, KIND_RUN, RUN_HEADER_0, RUN_HEADER_1, Field
 from . import glue
 from .hostops import Finish
 from .indices import repeat
@@ -71,8 +72,10 @@ def build(
     """
     source = [sources(part, view, tile, pixels, image, index) for index in range(len(part.slices))]
     lead = glue.packet_beats(part.filters.shape[1]) if finish else 0
+    until = np.cumsum(steps.beats)
+    bodies = np.array([crc.of_beats(body) for body in np.split(steps.words, until[:-1])])
     transfers = tuple(
-        _transfer(plan, part, view, tile, steps, source, groups, runs, act_format, lead)
+        _transfer(plan, part, view, tile, steps, bodies, source, groups, runs, act_format, lead)
         for groups, runs in _spans(plan, part, steps, tile, act_format, lead)
     )
     return Program(part, view, tile, transfers)
@@ -106,7 +109,7 @@ def _spans(plan: ConvPlan, part: ScheduledPart, steps: Records, tile: Tile, act_
     raise InputError(f"layer {plan.name!r}: one tile exceeds a DMA transfer of {DMA_LIMIT} bytes")
 
 
-def _transfer(plan, part, view, tile, records, source, groups, runs, act_format, lead) -> Transfer:
+def _transfer(plan, part, view, tile, records, bodies, source, groups, runs, act_format, lead) -> Transfer:
     config = plan.config
     beats, half = config.column_beats(act_format), config.columns // 2
     steps = part.steps[runs[0] : runs[1]].astype(np.int64)
@@ -129,14 +132,17 @@ def _transfer(plan, part, view, tile, records, source, groups, runs, act_format,
 
     last = np.zeros(run_at.shape, np.int64)
     last[-1, -1] = 1
-    stream[run_at] = header(
+    head = np.empty((*run_at.shape, 2), np.uint64)
+    head[..., 0] = header(
         RUN_HEADER_0, kind=KIND_RUN, page=page, skip=int(plan.activation_skip), last=last, near=near,
         wgs=wgs[:, None], steps=steps, base=page * half, apart=int(part.apart),
     )  # fmt: skip
     dx, dy = view.stride[1] * part.layout.step, view.stride[0] * tile.pitch
-    stream[run_at + 1] = header(
+    head[..., 1] = header(
         RUN_HEADER_1, nx=tile.width, ny=tile.height, dx=dx % config.columns, dy=dy % config.columns
     )
+    stream[run_at] = head[..., 0] | crc.of_packets(head, bodies[runs[0] : runs[1]], sent)
+    stream[run_at + 1] = head[..., 1]
     run = repeat(np.arange(len(steps)), sent)
     within = np.arange(len(payload)) - (np.cumsum(sent) - sent)[run]
     stream[run_at[:, run] + (2 + within)] = payload
@@ -151,6 +157,7 @@ def _transfer(plan, part, view, tile, records, source, groups, runs, act_format,
     return Transfer(
         stream,
         np.append(0, act_at[present]).astype(np.int32),
+        np.append(first_beats, length[:, :, 1][present]).astype(np.int32),
         position,
         columns,
         groups,
@@ -168,9 +175,11 @@ def _actheader(page, act_format, wgs, address, count):
 
 
 def header(fields: tuple[Field, ...], **values) -> np.ndarray:
-    """Header beats: ``packets.encode`` for arrays that broadcast."""
+    """Header beats, without checksums: ``packets.encode`` for arrays that broadcast."""
     word = np.uint64(0)
     for field in fields:
+        if field is CHECKSUM:
+            continue
         value = np.asarray(values.pop(field.name))
         if value.size and not 0 <= value.min() <= value.max() < 1 << field.width:
             raise ValueError(f"{field.name} = {value.min()} to {value.max()} does not fit {field.width} bits")
@@ -203,6 +212,7 @@ def transfers(
         words[transfer.headers] |= np.uint64(zero_point << _ZERO_POINT)
         for beat in range(image.shape[1]):
             words[transfer.position + beat] = image[:, beat].take(transfer.source)
+        crc.seal(words, transfer.headers, transfer.act_beats)
         out_beats = transfer.out_beats
         if lead is not None:
             words[transfer.finish[:, :, None] + np.arange(lead.shape[1])] = lead[slice(*transfer.runs)]

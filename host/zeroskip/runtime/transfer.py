@@ -15,8 +15,9 @@ class Transfer:
     """One DMA transfer: some tile groups, some runs of each.
 
     Attributes:
-        words: uint64 (n,), the stream, with zeros for activations and zero points.
-        headers: int32, indices of the ACT headers in ``words``.
+        words: uint64 (n,), the stream, with zeros for activations, their zero points and checksums.
+        headers: int32 (ACT packets,), indices of their headers in ``words``.
+        act_beats: int32 (ACT packets,), their lengths.
         position: int32 (a,), index in ``words`` of the first beat of each column of each work group.
         source: int32 (a,), the column of the input image that belongs there.
         groups: tile groups, first and end.
@@ -28,6 +29,7 @@ class Transfer:
 
     words: np.ndarray
     headers: np.ndarray
+    act_beats: np.ndarray
     position: np.ndarray
     source: np.ndarray
     groups: tuple[int, int]

@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from ..errors import InputError
+from ..hardware import crc
 from ..hardware.config import Config
 from ..hardware.packets import JOB_HEADER_0, JOB_HEADER_1, KIND_JOB, KIND_ZACT, MAX_UNSENT, NO_WAIT, ZACT_HEADER
 from .compress import LANES, lane_groups
@@ -31,8 +32,9 @@ class Program:
     """A part's jobs and activations for one batch of maps.
 
     Attributes:
-        jobs: uint64, packets of one tile group's jobs, one after the other, with what depends on the group zero.
+        jobs: uint64, packets of one tile group's jobs, one after the other; their headers are those of ``heads``.
         length: int64 (J,), beats of each.
+        heads: of each transfer, uint64 (tile groups, J, 2): the jobs' headers.
         follow, start: int64 (J,), columns of the next channel tile that stand behind each job, and the first of them.
         doubled: consecutive passes use different partial sums.
         source: int32 (rectangles, tile.size), column of the input image at every address, for block 0 of a tile.
@@ -44,6 +46,7 @@ class Program:
     tile: Tile
     jobs: np.ndarray
     length: np.ndarray
+    heads: tuple[np.ndarray, ...]
     follow: np.ndarray
     start: np.ndarray
     doubled: bool
@@ -95,7 +98,7 @@ def build(
     """
     config = plan.config
     doubled = bool(doubled_sums(config, part.slots, tile.height * tile.width))
-    jobs, length = _job_packets(plan, part, view, tile, doubled)
+    jobs, length = _job_packets(config, part, view, tile)
     follow = _follow(config, part, tile)
     at_once = min(
         tile.groups, _BEATS // _group_beats(config, part, tile), _BEATS // _sum_beats(config, part, tile, config.wgs)
@@ -107,7 +110,9 @@ def build(
     until = np.cumsum(follow)
     start = until - follow - (until - follow)[first]
     source = sources(part, view, tile, pixels, image)
-    return Program(part, view, tile, jobs, length, follow, start, doubled, source, tuple(pairwise(bounds)))
+    spans = tuple(pairwise(bounds))
+    heads = _heads(plan, part, view, tile, doubled, jobs, length, spans)
+    return Program(part, view, tile, jobs, length, heads, follow, start, doubled, source, spans)
 
 
 def _sum_beats(config: Config, part: JobPart, tile: Tile, wgs):
@@ -116,20 +121,13 @@ def _sum_beats(config: Config, part: JobPart, tile: Tile, wgs):
     return finals * tile.height * tile.width * config.sub_filters * -(-wgs // 2)
 
 
-def _job_packets(plan: ConvPlan, part: JobPart, view: View, tile: Tile, doubled: bool) -> tuple[np.ndarray, np.ndarray]:
-    config = plan.config
+def _job_packets(config: Config, part: JobPart, view: View, tile: Tile) -> tuple[np.ndarray, np.ndarray]:
+    """The packets of one tile group's jobs, all but their headers, and the beats of each."""
     beats = part.beats.astype(np.int64)
     offset_beats = -(-part.chunks // LANES)
     length = 2 + offset_beats + beats
     at = np.cumsum(length) - length
     words = np.zeros(length.sum(), np.uint64)
-    words[at] = header(
-        JOB_HEADER_0, kind=KIND_JOB, page=0, first=part.flags & FIRST, last=0, final=(part.flags & FINAL) // FINAL,
-        wgs=0, chunks=part.chunks, sub_wg=part.sub_wg, relu=0, undrained=_undrained(config, part, doubled), psum=0,
-        base=0,
-    )  # fmt: skip
-    dx, dy = view.stride[1] * part.layout.step, view.stride[0] * tile.pitch
-    words[at + 1] = header(JOB_HEADER_1, nx=tile.width, ny=tile.height, dx=dx % config.columns, dy=dy % config.columns)
     offsets = part.layout.offsets(view.kernel, view.dilation, tile.pitch) % config.columns
     offsets = np.where(part.columns < 0, 0, offsets[part.columns]).astype(np.uint64)
     place = within(part.chunks)
@@ -138,6 +136,48 @@ def _job_packets(plan: ConvPlan, part: JobPart, view: View, tile: Tile, doubled:
     data = at + 2 + offset_beats
     words[repeat(data, beats) + within(beats)] = part.words
     return words, length
+
+
+def _heads(plan, part, view, tile, doubled, jobs, length, spans) -> tuple[np.ndarray, ...]:
+    """The headers of all tile groups' jobs, by transfer."""
+    config = plan.config
+    until = np.cumsum(length)
+    bodies = np.array([crc.of_beats(body[2:]) for body in np.split(jobs, until[:-1])])
+    undrained = _undrained(config, part, doubled)
+    dx, dy = view.stride[1] * part.layout.step, view.stride[0] * tile.pitch
+    found = []
+    for first, end in spans:
+        group = np.arange(end - first)[:, None]
+        wgs = np.where(first + group == tile.groups - 1, tile.last_wgs, config.wgs)
+        page = _page(part, tile, group)
+        last = np.zeros(page.shape, np.int64)
+        last[-1, -1] = 1
+        slot = np.broadcast_to(part.slot, page.shape)
+        if doubled:
+            slot = slot + (group * (part.turn[-1] + 1) + part.turn) % 2 * part.slots
+        head = np.empty((*page.shape, 2), np.uint64)
+        head[..., 0] = header(
+            JOB_HEADER_0, kind=KIND_JOB, page=page, first=part.flags & FIRST, last=last,
+            final=(part.flags & FINAL) // FINAL, wgs=wgs, chunks=part.chunks, sub_wg=part.sub_wg, relu=0,
+            undrained=undrained, psum=slot * (tile.height * tile.width),
+        )  # fmt: skip
+        head[..., 1] = header(
+            JOB_HEADER_1, nx=tile.width, ny=tile.height, dx=dx % config.columns, dy=dy % config.columns,
+            base=page * (config.columns // 2),
+        )  # fmt: skip
+        head[..., 0] |= crc.of_packets(head, bodies, length - 2)
+        found.append(head)
+    return tuple(found)
+
+
+def _sequence(part: JobPart, group: np.ndarray) -> np.ndarray:
+    """The number, counted through a transfer, of the channel tile of every job of tile groups (G, 1): (G, J)."""
+    return group * len(part.tiles) + part.tile
+
+
+def _page(part: JobPart, tile: Tile, group: np.ndarray) -> np.ndarray:
+    sequence = _sequence(part, group)
+    return sequence % 2 if tile.double else np.zeros_like(sequence)
 
 
 def _undrained(config: Config, part: JobPart, doubled: bool) -> np.ndarray:
@@ -193,18 +233,17 @@ def transfers(plan: ConvPlan, program: Program, image: np.ndarray, zero_point: i
         present = values != 0
     else:
         present = np.concatenate([np.tile(present_channels(plan), (len(image) // blocks, 1)), np.zeros((1, 16), bool)])
-    for first, end in program.spans:
-        yield _transfer(plan, program, values, present, blocks, first, end)
+    for heads, (first, end) in zip(program.heads, program.spans, strict=True):
+        yield _transfer(plan, program, heads, values, present, blocks, first, end)
 
 
-def _transfer(plan, program, values, present, blocks, first, end) -> tuple[np.ndarray, int]:
+def _transfer(plan, program, heads, values, present, blocks, first, end) -> tuple[np.ndarray, int]:
     config, part, tile = plan.config, program.part, program.tile
     groups, tiles, jobs = end - first, len(part.tiles), len(part.tile)
     wgs = np.full(groups, config.wgs)
     if end == tile.groups:
         wgs[-1] = tile.last_wgs
-    sequence = np.arange(groups)[:, None] * tiles + part.tile  # (groups, J): number of the channel tile
-    page = sequence % 2 if tile.double else np.zeros_like(sequence)
+    sequence = _sequence(part, np.arange(groups)[:, None])
 
     # Pieces of activations: (tile group, channel tile, first column, columns), in stream order; the first apart.
     follows = np.broadcast_to(program.follow > 0, sequence.shape) & (sequence + 1 < groups * tiles)
@@ -221,16 +260,7 @@ def _transfer(plan, program, values, present, blocks, first, end) -> tuple[np.nd
     stream = np.zeros(beats[0] + length.sum(), np.uint64)
     owner = repeat(np.arange(jobs), program.length)
     stream[at[:, owner, 0] + within(program.length)] = program.jobs
-    last = np.zeros(sequence.shape, np.int64)
-    last[-1, -1] = 1
-    slot = np.broadcast_to(part.slot, sequence.shape)
-    if program.doubled:
-        slot = slot + (np.arange(groups)[:, None] * (part.turn[-1] + 1) + part.turn) % 2 * part.slots
-    # What is the same for all groups is already there.
-    stream[at[:, :, 0]] |= header(
-        JOB_HEADER_0, kind=0, page=page, first=0, last=last, final=0, wgs=wgs[:, None], chunks=0, sub_wg=0, relu=0,
-        undrained=0, psum=slot * (tile.height * tile.width), base=page * (config.columns // 2),
-    )  # fmt: skip
+    stream[at[:, :, 0]], stream[at[:, :, 0] + 1] = heads[..., 0], heads[..., 1]
     stream[repeat(np.append(0, at[group, job, 1]), beats) + within(beats)] = acts
     return stream, int(_sum_beats(config, part, tile, wgs).sum())
 
@@ -265,6 +295,7 @@ def _activations(config, program, values, present, blocks, first, wgs, number, s
     body = np.ones(len(packets), bool)
     body[at] = False
     packets[body] = words
+    crc.seal(packets, at, piece_beats)
     return packets, piece_beats
 
 

@@ -36,7 +36,7 @@ def groups_of(values: np.ndarray, zero: int) -> tuple[np.ndarray, np.ndarray, np
 
 
 def compress(config: Config, words: np.ndarray, headers: np.ndarray) -> np.ndarray:
-    """A packet stream with its ACT packets zero-compressed.
+    """A packet stream with its ACT packets zero-compressed; their checksums stay.
 
     Args:
         config: the build.
