@@ -8,7 +8,9 @@ import pytest
 from kernels import Finish, act, actz, compile_kernels, expand, headers_of, run
 from variants import GATHER_VARIANTS, VARIANTS
 from zeroskip.hardware.config import BUILTIN, Config
-from zeroskip.hardware.packets import ACT_HEADER, encode
+from zeroskip.hardware.packets import ACT_HEADER, CHECKSUM, KIND_DAMAGED, encode
+from zeroskip.models.kernels import Kernels
+from zeroskip.models.packet_table import intact
 from zeroskip.runtime.hostops import Quant
 from zeroskip.runtime.zero_groups import compress
 
@@ -100,6 +102,47 @@ def test_unknown_packet_passes_one_beat():
     header = encode(ACT_HEADER, kind=5, page=0, format=0, wgs=1, address=0, count=3, zero_point=0)
     engine, runs, _ = expand(config, [header])
     assert engine.tolist() == [header] and len(runs) == 0
+
+
+def expanded(config: Config, words: list[int]) -> list[int]:
+    """Beats to the engine, of a kernel that has just been reset: a damaged length leaves it within a packet."""
+    with Kernels(config, np.array(words, np.uint64)) as kernels:
+        return kernels.expanded().tolist()
+
+
+def turned(packet: list[int], bit: int) -> list[int]:
+    return [word ^ (1 << bit % 64 if index == bit // 64 else 0) for index, word in enumerate(packet)]
+
+
+def test_a_damaged_finish_stops_the_engine():
+    """Any bit of it but those of its kind: the engine gets a beat of a kind that no packet has, before the RUN."""
+    config, rng = CONFIGS["gather_tiny"], np.random.default_rng(6)
+    packet = Finish(rng, config, Quant(1.0), False, True).packet()
+    behind = run(config, rng, 40, 1, 1, 1)
+    for bit in range(4, 64 * len(packet)):
+        found = expanded(config, turned(packet, bit) + behind)
+        if 8 <= bit < 16:  # its length: it ends before or behind its place, or not at all
+            assert found[:1] in ([], [KIND_DAMAGED]), bit
+        else:
+            assert found == [KIND_DAMAGED, *behind], bit
+    assert expanded(config, packet + behind) == expand(config, packet + behind)[0].tolist() == behind
+    assert expand(config, turned(packet, 5) + behind)[0].tolist() == [KIND_DAMAGED, *behind]
+
+
+def test_an_actz_has_the_checksum_of_the_act():
+    """The engine checks it, in the columns that have come out of the groups; whatever bit of the groups is damaged."""
+    config, rng = CONFIGS["tiny"], np.random.default_rng(7)
+    values = columns(rng, config, False, 2, 30, 0.4, 9)
+    packet, plain = actz(config, values, 9, 2), act(config, values, 9, 2)
+    assert packet[0] >> CHECKSUM.low == plain[0] >> CHECKSUM.low
+    assert expanded(config, packet) == plain
+    behind, harmless = [0] * 8, 0  # room for groups that have become longer
+    for bit in range(40, 64 * len(packet)):  # of the header, the zero point and the checksum
+        found = np.array(expanded(config, turned(packet, bit) + behind)[: len(plain)], np.uint64)
+        same = np.array_equal(found, plain)  # the bit only filled up a group's last beat
+        assert len(found) == len(plain) and intact(found, 0, len(found)) == same, bit
+        harmless += same
+    assert harmless < 64 * len(packet) // 10
 
 
 def test_compiles_without_warnings_for_the_board():
