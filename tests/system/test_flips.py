@@ -127,9 +127,7 @@ def turn_bits(device, flips: int, monkeypatch) -> Counter:
     return said
 
 
-@pytest.mark.parametrize(
-    "flips", [FLIPS // 8, pytest.param(FLIPS, marks=pytest.mark.slow)], ids=["some", "all"]
-)
+@pytest.mark.parametrize("flips", [FLIPS // 8, pytest.param(FLIPS, marks=pytest.mark.slow)], ids=["some", "all"])
 @pytest.mark.parametrize("build, glue", BUILDS)
 def test_a_turned_bit_is_refused(build, glue, flips, monkeypatch, record_property):
     with zs.open_device("sim", build, glue=glue) as device:

@@ -1,7 +1,8 @@
 """The checksum of a packet: CRC-16/CCITT over its bytes as they stand in memory, with the checksum's own field zero.
 
-Polynomial x^16 + x^12 + x^5 + 1, highest bit of a byte first, initial value 0, as :func:`binascii.crc_hqx`.  Every error
-of one bit, of two within 4 kB, and within 16 bits in a row changes it; of any others one in 65,536 does not.
+Polynomial x^16 + x^12 + x^5 + 1, highest bit of a byte first, initial value 0, as :func:`binascii.crc_hqx`.  Every
+error of an odd number of bits, of two bits within 4 kB, and within 16 bits in a row changes it; of any others one in
+65,536 does not.
 
 With an initial value of 0 it is linear: packets that differ in their header only need not be read again, because
 what is behind the header adds the same to the checksum of each (:func:`of_packets`).

@@ -138,9 +138,7 @@ def _transfer(plan, part, view, tile, records, bodies, source, groups, runs, act
         wgs=wgs[:, None], steps=steps, base=page * half, apart=int(part.apart),
     )  # fmt: skip
     dx, dy = view.stride[1] * part.layout.step, view.stride[0] * tile.pitch
-    head[..., 1] = header(
-        RUN_HEADER_1, nx=tile.width, ny=tile.height, dx=dx % config.columns, dy=dy % config.columns
-    )
+    head[..., 1] = header(RUN_HEADER_1, nx=tile.width, ny=tile.height, dx=dx % config.columns, dy=dy % config.columns)
     stream[run_at] = head[..., 0] | crc.of_packets(head, bodies[runs[0] : runs[1]], sent)
     stream[run_at + 1] = head[..., 1]
     run = repeat(np.arange(len(steps)), sent)
