@@ -95,7 +95,8 @@ def markdown(figures: dict[str, dict]) -> str:
         "Written by `make synth-update` from [synth.json](synth.json). Yosys, before placement: LUTs are an estimate,",
         "the other counts are exact. The design is the whole programmable logic of the vendor-free build",
         "(`rtl/board/zeroskip_board.v`). *Levels*: LUTs between two registers on the worst path; a read of LUT RAM",
-        "counts as one, a wide multiplexer 0.3, a carry cell 0.15.",
+        "counts as one, a wide multiplexer 0.3, a carry cell 0.15. *Old* figures are of an earlier version of packet",
+        "formats and register map (`FORMAT_VERSION`), whose loader had no checksums.",
         "",
         "| configuration | MACs | LUT | FF | DSP48E1 | RAMB36 | RAMB18 | levels |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -104,7 +105,9 @@ def markdown(figures: dict[str, dict]) -> str:
         used = record["resources"]
         cells = [f"{used[r]:,} ({used[r] / XC7Z020[r]:.0%})" for r in ("lut", "ff", "dsp")]
         rams = f"{used['ramb36']} ({(used['ramb36'] + used['ramb18'] / 2) / XC7Z020['ramb36']:.0%})"
-        row = [f"`{name}`", record["macs"], *cells, rams, used["ramb18"], f"{record['levels']:g}"]
+        known = BUILTIN.get(name)
+        old = known is not None and record.get("hash") != f"0x{known.hash:08X}"
+        row = [f"`{name}`" + " (old)" * old, record["macs"], *cells, rams, used["ramb18"], f"{record['levels']:g}"]
         lines.append("| " + " | ".join(map(str, row)) + " |")
     for name, record in figures.items():
         lines += ["", f"## {name}", "", "Worst paths:", "", "| levels | from | to |", "| --- | --- | --- |"]
