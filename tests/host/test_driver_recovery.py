@@ -74,6 +74,7 @@ def test_a_reset_that_fails_is_said_and_stops_all_work(device, transfer, monkeyp
 
     with monkeypatch.context() as patch:
         patch.setattr(device._dma, "reset", stuck)
+        patch.setattr(device, "timeout", 1000.0)
         said = r"the stream ended within packet.*The reset after that failed, too: the DMA did not"
         with pytest.raises(DeviceError, match=said):
             device.execute(words[:-1], beats)
