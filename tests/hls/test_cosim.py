@@ -226,11 +226,11 @@ def test_builds_without_kernels_are_refused(config, why):
 def test_recovers_after_a_broken_stream():
     """Half a packet is left in kernels and engine; the driver's reset empties both."""
     plan, x, quant, finish, expected = layer("3x3", VARIANTS["tiny"])
-    with open_device("sim", "tiny", glue=True, timeout=0.3) as device:
+    with open_device("sim", "tiny", glue=True, timeout=1000.0) as device:
         device.compress = True
         sent = np.array(words("glue example in"), np.uint64)
         for length in (2, 4, 5, 8, 10):
-            with pytest.raises(DeviceTimeout):
+            with pytest.raises(DeviceError, match="the stream ended"):
                 device.execute(sent[:length], 1)
             found, _ = conv.run_layer(device, plan, x, quant, finish)
             np.testing.assert_array_equal(found, expected)
