@@ -13,7 +13,7 @@ import zeroskip as zs
 from variants import VARIANTS
 from zeroskip.compiler.conv import compile_conv
 from zeroskip.devices import MemoryModel, hwh, open_device, simulated, simulated_device
-from zeroskip.errors import ConfigError, DeviceError, DeviceTimeout, InputError
+from zeroskip.errors import ConfigError, DeviceError, InputError
 from zeroskip.hardware import example, generate
 from zeroskip.hardware.config import BUILTIN, Config
 from zeroskip.models.reference import conv2d
