@@ -144,6 +144,7 @@
 `define ZS_KIND_ZACT                        4'd3
 `define ZS_KIND_JOB                         4'd4
 `define ZS_CRC_POLYNOMIAL                   16'h1021
+`define ZS_KIND_LOAD                        4'd5
 `define ZS_MIN_CHUNKS                       8'd5
 `define ZS_FORMAT_U8                        1'd0
 `define ZS_FORMAT_S16                       1'd1
@@ -249,6 +250,110 @@
 `define ZS_JOB_DY_WIDTH                     12
 `define ZS_JOB_BASE_LSB                     48
 `define ZS_JOB_BASE_WIDTH                   16
+
+// LOAD packet, header beat 0
+`define ZS_LOAD_KIND_LSB                    0
+`define ZS_LOAD_KIND_WIDTH                  4
+`define ZS_LOAD_PAGE_LSB                    4
+`define ZS_LOAD_PAGE_WIDTH                  1
+`define ZS_LOAD_BUFFER_LSB                  5
+`define ZS_LOAD_BUFFER_WIDTH                1
+`define ZS_LOAD_PAIR_LSB                    6
+`define ZS_LOAD_PAIR_WIDTH                  1
+`define ZS_LOAD_SIGNED_LSB                  7
+`define ZS_LOAD_SIGNED_WIDTH                1
+`define ZS_LOAD_WGS_LSB                     8
+`define ZS_LOAD_WGS_WIDTH                   8
+`define ZS_LOAD_AFTER_LSB                   16
+`define ZS_LOAD_AFTER_WIDTH                 16
+`define ZS_LOAD_ADDRESS_LSB                 32
+`define ZS_LOAD_ADDRESS_WIDTH               16
+
+// LOAD packet, header beat 1
+`define ZS_LOAD_MAP_LSB                     0
+`define ZS_LOAD_MAP_WIDTH                   32
+`define ZS_LOAD_BLOCK_PITCH_LSB             32
+`define ZS_LOAD_BLOCK_PITCH_WIDTH           32
+
+// LOAD packet, header beat 2
+`define ZS_LOAD_RECT_PITCH_LSB              0
+`define ZS_LOAD_RECT_PITCH_WIDTH            32
+`define ZS_LOAD_IMAGE_PITCH_LSB             32
+`define ZS_LOAD_IMAGE_PITCH_WIDTH           32
+
+// LOAD packet, header beat 3
+`define ZS_LOAD_SOURCE_WIDTH_LSB            0
+`define ZS_LOAD_SOURCE_WIDTH_WIDTH          12
+`define ZS_LOAD_SOURCE_HEIGHT_LSB           12
+`define ZS_LOAD_SOURCE_HEIGHT_WIDTH         12
+`define ZS_LOAD_WIDTH_LSB                   24
+`define ZS_LOAD_WIDTH_WIDTH                 12
+`define ZS_LOAD_HEIGHT_LSB                  36
+`define ZS_LOAD_HEIGHT_WIDTH                12
+`define ZS_LOAD_ROW_PITCH_LSB               48
+`define ZS_LOAD_ROW_PITCH_WIDTH             16
+
+// LOAD packet, header beat 4
+`define ZS_LOAD_X_LSB                       0
+`define ZS_LOAD_X_WIDTH                     13
+`define ZS_LOAD_Y_LSB                       13
+`define ZS_LOAD_Y_WIDTH                     13
+`define ZS_LOAD_X0_LSB                      26
+`define ZS_LOAD_X0_WIDTH                    13
+`define ZS_LOAD_Y0_LSB                      39
+`define ZS_LOAD_Y0_WIDTH                    13
+`define ZS_LOAD_ZERO_POINT_LSB              52
+`define ZS_LOAD_ZERO_POINT_WIDTH            9
+`define ZS_LOAD_UPSAMPLE_LSB                61
+`define ZS_LOAD_UPSAMPLE_WIDTH              1
+
+// LOAD packet, header beat 5
+`define ZS_LOAD_STEP_X_LSB                  0
+`define ZS_LOAD_STEP_X_WIDTH                12
+`define ZS_LOAD_STEP_Y_LSB                  12
+`define ZS_LOAD_STEP_Y_WIDTH                12
+`define ZS_LOAD_RECT_WIDTH_LSB              24
+`define ZS_LOAD_RECT_WIDTH_WIDTH            12
+`define ZS_LOAD_RECT_HEIGHT_LSB             36
+`define ZS_LOAD_RECT_HEIGHT_WIDTH           12
+`define ZS_LOAD_BLOCKS_LSB                  48
+`define ZS_LOAD_BLOCKS_WIDTH                12
+
+// LOAD packet, header beat 6
+`define ZS_LOAD_GRID_WIDTH_LSB              0
+`define ZS_LOAD_GRID_WIDTH_WIDTH            12
+`define ZS_LOAD_GRID_HEIGHT_LSB             12
+`define ZS_LOAD_GRID_HEIGHT_WIDTH           12
+`define ZS_LOAD_LEFT_X_LSB                  24
+`define ZS_LOAD_LEFT_X_WIDTH                12
+`define ZS_LOAD_LEFT_Y_LSB                  36
+`define ZS_LOAD_LEFT_Y_WIDTH                12
+`define ZS_LOAD_POOL_LSB                    48
+`define ZS_LOAD_POOL_WIDTH                  2
+`define ZS_LOAD_STRIDE_LSB                  50
+`define ZS_LOAD_STRIDE_WIDTH                2
+`define ZS_LOAD_PAD_X_LSB                   52
+`define ZS_LOAD_PAD_X_WIDTH                 2
+`define ZS_LOAD_PAD_Y_LSB                   54
+`define ZS_LOAD_PAD_Y_WIDTH                 2
+
+// LOAD packet, header beat 7
+`define ZS_LOAD_BLOCK_STEP_LSB              0
+`define ZS_LOAD_BLOCK_STEP_WIDTH            16
+`define ZS_LOAD_ROW_STEP_LSB                16
+`define ZS_LOAD_ROW_STEP_WIDTH              16
+`define ZS_LOAD_COLUMN_STEP_LSB             32
+`define ZS_LOAD_COLUMN_STEP_WIDTH           16
+`define ZS_LOAD_HALF_STEP_LSB               48
+`define ZS_LOAD_HALF_STEP_WIDTH             16
+
+// LIST packet, header beat 0
+`define ZS_LIST_ADDRESS_LSB                 0
+`define ZS_LIST_ADDRESS_WIDTH               32
+`define ZS_LIST_BEATS_LSB                   32
+`define ZS_LIST_BEATS_WIDTH                 24
+`define ZS_LIST_FLAGS_LSB                   56
+`define ZS_LIST_FLAGS_WIDTH                 8
 
 // Geometry of each multiplexer size
 `define ZS_LOOKAHEAD(mux)                   ((mux) == 4 ? 1 : (mux) == 8 ? 2 : (mux) == 12 ? 3 : 4)

@@ -75,6 +75,8 @@ def test_one_module_per_file_of_the_same_name(modules):
 
 
 TOPS = {"zeroskip_sim", "zeroskip_board_sim", "zeroskip_bd"}
+ALONE = {"program_fetch", "map_load"}
+"""Parts of the machine that are in no engine yet (docs/machine.md)."""
 
 
 @pytest.mark.parametrize("top", ["zeroskip_core", "zeroskip_board", *sorted(TOPS)])
@@ -101,7 +103,7 @@ def test_instances_use_ports_and_parameters_that_exist(modules):
 
 def test_every_module_is_used(modules):
     used = {instance.module for module in modules for instance in instances(module)}
-    assert {module.name for module in modules} - used == TOPS
+    assert {module.name for module in modules} - used == TOPS | ALONE
 
 
 def test_defines_exist_and_registers_are_used():
@@ -135,7 +137,7 @@ def test_register_offsets_and_fields_do_not_overlap():
     offsets = [register.offset for register in registers.REGISTERS]
     assert len(offsets) == len(set(offsets)) and all(offset % 4 == 0 and offset < 256 for offset in offsets)
     beats = [register.fields for register in registers.REGISTERS if register.fields]
-    beats += [fields for headers in packets.HEADERS.values() for fields in headers]
+    beats += [fields for headers in {**packets.HEADERS, **packets.MACHINE_HEADERS}.values() for fields in headers]
     beats += [fields for _, fields in step_layouts()]
     for fields in beats:
         for lower, upper in itertools.pairwise(fields):

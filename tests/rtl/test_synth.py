@@ -100,10 +100,19 @@ def test_modules_are_counted_with_all_their_instances():
     assert dma["axis_fifo x2"].lut < dma["zs_dma_mm2s"].lut + dma["zs_dma_s2mm"].lut
 
 
-@pytest.mark.parametrize("module", ["zs_dma", "core_counters", "core_registers", "axi3_axil_bridge"])
+@pytest.mark.parametrize("module", ["zs_dma", "core_counters", "core_registers", "axi3_axil_bridge", "program_fetch"])
 def test_the_logic_around_the_engines_is_shallow(module):
     """Six LUT levels are what 125 MHz leaves room for on this part."""
     assert depth.analyse(netlist.implement(TINY, module)).worst <= 6
+
+
+def test_map_load_is_shallow_and_adds_only():
+    """No multiplier, and one block RAM, for the zero flags; the rows of pooling windows are in LUT RAM."""
+    module = netlist.implement(TINY, "map_load")
+    resources = synth.Resources.count(module.cells())
+    assert (resources.dsp, resources.ramb36, resources.ramb18, resources.latch) == (0, 0, 1, 0)
+    assert resources.lut < 2500
+    assert depth.analyse(module).worst <= 6
 
 
 def test_latches_are_counted():

@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 HEADER = Path("rtl/include/zeroskip_defs.vh")
 HLS_HEADER = Path("hls/zeroskip_defs.h")
-DOCUMENTS = (Path("docs/registers.md"), Path("docs/streams.md"), Path("docs/window.md"))
+DOCUMENTS = (Path("docs/machine.md"), Path("docs/registers.md"), Path("docs/streams.md"), Path("docs/window.md"))
 
 
 # -- Verilog -----------------------------------------------------------------------------------------
@@ -76,12 +76,13 @@ def verilog() -> str:
             ("KIND_ZACT", f"4'd{packets.KIND_ZACT}"),
             ("KIND_JOB", f"4'd{packets.KIND_JOB}"),
             ("CRC_POLYNOMIAL", f"16'h{crc.POLYNOMIAL:04X}"),
+            ("KIND_LOAD", f"4'd{packets.KIND_LOAD}"),
             ("MIN_CHUNKS", f"8'd{packets.MIN_CHUNKS}"),
             ("FORMAT_U8", f"1'd{packets.FORMAT_U8}"),
             ("FORMAT_S16", f"1'd{packets.FORMAT_S16}"),
         ],
     )
-    for kind, beats in packets.HEADERS.items():
+    for kind, beats in {**packets.HEADERS, **packets.MACHINE_HEADERS}.items():
         for index, fields in enumerate(beats):
             section(f"{kind} packet, header beat {index}", _field_defines(kind, fields))
     section(

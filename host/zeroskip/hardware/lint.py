@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from ..devices.sim_tools import find_verilator
 from ..errors import ToolError
 from .config import BUILTIN, LOOKAHEAD, Config
-from .verilog import rtl_folder
+from .verilog import parameters, rtl_folder
 
 
 def cases() -> Iterator[tuple[str, str, Config, int]]:
@@ -57,8 +57,9 @@ def narrow() -> Iterator[tuple[str, str, Config]]:
         yield f"zena: {_label(corner)}", "zeroskip_core", dataclasses.replace(BUILTIN["zena_tiny"], **corner)
     for name in ("tiny", "gather_tiny", "zena_tiny"):
         yield name, "zeroskip_sim", BUILTIN[name]
-    for top in ("zeroskip_board_sim", "zeroskip_bd"):
+    for top in ("zeroskip_board_sim", "zeroskip_bd", "program_fetch", "map_load"):
         yield "tiny", top, tiny
+    yield "gather_max", "map_load", BUILTIN["gather_max"]
 
 
 def _label(fields: dict[str, int]) -> str:
@@ -73,10 +74,10 @@ def lint(top: str, config: Config, sums: int = 2) -> str:
     """
     command, _ = find_verilator()
     folder = rtl_folder()
-    parameters = {**config.rtl_parameters(), "CONFIG_HASH": f"32'd{config.hash}"} | ({"SUMS": sums} if sums > 2 else {})
+    values = {**config.rtl_parameters(), "CONFIG_HASH": f"32'd{config.hash}"} | ({"SUMS": sums} if sums > 2 else {})
     run = subprocess.run(
         [command, "--lint-only", "-Wall", "--quiet", "--top-module", top]
-        + [f"-G{name}={value}" for name, value in parameters.items()]
+        + [f"-G{name}={value}" for name, value in values.items() if name in parameters(top)]
         + [f"-I{path}" for path in sorted(folder.iterdir()) if path.is_dir()]
         + [next(folder.glob(f"*/{top}.v"))],
         text=True,

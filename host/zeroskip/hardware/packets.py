@@ -14,6 +14,9 @@ Two more kinds are for the HLS glue between DMA and engine, and end there (:data
   packed into as few beats as hold them.
 * ``FINISH``: what becomes of the sums of the next RUN: one header beat, then two beats per filter.
 
+The machine's ``LOAD`` brings columns from a map in memory, see :data:`LOAD_HEADER` and docs/machine.md; what it is
+encoded from is :class:`.maps.Load`.  The machine's program list is made of words, :data:`LIST_WORD`.
+
 The zena engine has packets of its own, ``ZACT`` and ``JOB``; see :data:`ZACT_HEADER` and :data:`JOB_HEADER_0`.
 
 The first beat of every packet has its ``checksum`` (:mod:`.crc`) in the same place, :data:`CHECKSUM`; a packet whose
@@ -41,6 +44,7 @@ KIND_ACT = 1
 KIND_RUN = 2
 KIND_ZACT = 3
 KIND_JOB = 4
+KIND_LOAD = 5
 KIND_GLUE = 8
 """The bit of a kind that says: for the glue.  An engine without glue refuses it as an unknown kind."""
 
@@ -118,6 +122,73 @@ FINISH_FILTER_1 = (
     Field("shift", 0, 6, "of the filter, 1 to 62"),
     Field("high", 16, 16, "largest result, signed; the same for all filters"),
 )
+
+LOAD_HEADER = (
+    (
+        Field("kind", 0, 4, "5: LOAD"),
+        Field("page", 4, 1, "waits until no queued or running RUN uses this page; half of the output buffer"),
+        Field("buffer", 5, 1, "0: to the engine's columns; 1: to the output buffer"),
+        Field("pair", 6, 1, "1: a column holds 8 channels of two neighbouring pixels"),
+        Field("signed", 7, 1, "0: bytes of the map are 0 to 255; 1: -128 to 127"),
+        Field("wgs", 8, 8, "work groups in use, 1 to WGS"),
+        Field("after", 16, 16, "waits until so many STOREs are complete, modulo 2^16"),
+        Field("address", 32, 16, "column of the first pixel of the first block"),
+    ),
+    (
+        Field("map", 0, 32, "byte address of the source row that the first rectangle begins in, column 0, block 0"),
+        Field("block_pitch", 32, 32, "bytes from a rectangle's last row in a block to its first in the next"),
+    ),
+    (
+        Field("rect_pitch", 0, 32, "bytes from a row of rectangles of an image to the next"),
+        Field("image_pitch", 32, 32, "bytes from the last row of rectangles of an image to the first of the next"),
+    ),
+    (
+        Field("source_width", 0, 12, "pixels of a row in memory"),
+        Field("source_height", 12, 12, "rows in memory"),
+        Field("width", 24, 12, "pixels of a row of the loaded map; others are zero"),
+        Field("height", 36, 12, "rows of the loaded map; others are zero"),
+        Field("row_pitch", 48, 16, "from a row of the loaded map to the next, in units of 8 bytes"),
+    ),
+    (
+        Field("x", 0, 13, "first rectangle: left column in the loaded map, signed"),
+        Field("y", 13, 13, "first rectangle: upper row, signed"),
+        Field("x0", 26, 13, "left column of the rectangles that begin a row of them, signed"),
+        Field("y0", 39, 13, "upper row of the rectangles that begin an image, signed"),
+        Field("zero_point", 52, 9, "subtracted from every byte, signed; where bytes are signed, 128 more"),
+        Field("upsample", 61, 1, "1: every pixel in memory is 2 x 2 pixels of the loaded map"),
+    ),
+    (
+        Field("step_x", 0, 12, "columns from a rectangle to the next"),
+        Field("step_y", 12, 12, "rows from a row of rectangles to the next"),
+        Field("rect_width", 24, 12, "pixels of a row of a rectangle, at least 1"),
+        Field("rect_height", 36, 12, "rows of a rectangle, at least 1"),
+        Field("blocks", 48, 12, "blocks of 16 channels, at least 1"),
+    ),
+    (
+        Field("grid_width", 0, 12, "rectangles of a row of them, at least 1"),
+        Field("grid_height", 12, 12, "rows of rectangles of an image, at least 1"),
+        Field("left_x", 24, 12, "rectangles of the first one's row from it on, itself included"),
+        Field("left_y", 36, 12, "rows of rectangles of the first one's image from its own on, itself included"),
+        Field("pool", 48, 2, "a pixel is the largest of pool x pool in memory, 1 to 3"),
+        Field("stride", 50, 2, "pixels in memory from window to window, less one: 1 to 4"),
+        Field("pad_x", 52, 2, "columns of the first window that lie left of the map"),
+        Field("pad_y", 54, 2, "rows of the first window that lie above the map"),
+    ),
+    (
+        Field("block_step", 0, 16, "columns from a rectangle's last row in a block to its first in the next"),
+        Field("row_step", 16, 16, "columns from row to row"),
+        Field("column_step", 32, 16, "columns from pixel to pixel; with pair, from two pixels to the next two"),
+        Field("half_step", 48, 16, "pair: columns from channels 0 to 7 of a block to channels 8 to 15"),
+    ),
+)
+"""Pitches and steps of bytes count modulo 2^32, those of columns modulo 2^16 and then modulo COLUMNS."""
+
+LIST_WORD = (
+    Field("address", 0, 32, "byte address of a piece of the packet stream, a multiple of 8"),
+    Field("beats", 32, 24, "its length in beats, at least 1"),
+    Field("flags", 56, 8, "0"),
+)
+"""A word of the program list."""
 
 ZACT_HEADER = (
     Field("kind", 0, 4, "3: ZACT"),
@@ -200,6 +271,9 @@ HEADERS = {
     "JOB": (JOB_HEADER_0, JOB_HEADER_1),
 }
 """What an engine reads."""
+
+MACHINE_HEADERS = {"LOAD": LOAD_HEADER, "LIST": (LIST_WORD,)}
+"""What the machine around an engine reads."""
 
 
 def lane_group(chunks: list[list[tuple[int, list[int]]]]) -> list[int]:

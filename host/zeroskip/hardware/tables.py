@@ -69,7 +69,7 @@ def tables() -> dict[str, str]:
     for register in registers.REGISTERS:
         if register.fields:
             parts[register.name] = _fields(register.fields)
-    for kind, beats in {**packets.HEADERS, **packets.GLUE_HEADERS}.items():
+    for kind, beats in {**packets.HEADERS, **packets.GLUE_HEADERS, **packets.MACHINE_HEADERS}.items():
         for index, fields in enumerate(beats):
             parts[f"{kind} {index}"] = _fields(fields)
     return parts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from ..errors import ToolError
@@ -30,3 +31,9 @@ def sources(*, simulation: bool = False) -> list[Path]:
 def include_folder() -> Path:
     """The folder of the generated header."""
     return rtl_folder() / "include"
+
+
+def parameters(top: str) -> list[str]:
+    """Parameters that a module declares; none if there is no such module."""
+    source = next((source for source in sources(simulation=True) if source.stem == top), None)
+    return re.findall(r"^ *parameter .*?(\w+) *=", source.read_text(), re.MULTILINE) if source else []

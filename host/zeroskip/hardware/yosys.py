@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from collections.abc import Sequence
 from .. import extras
 from ..errors import ToolError
 from .config import Config
-from .verilog import rtl_folder, sources
+from .verilog import parameters, rtl_folder, sources
 
 _WORKER = """
 import sys
@@ -28,7 +27,7 @@ def read_commands(config: Config, top: str) -> list[str]:
     commands = ["read_verilog -lib +/xilinx/cells_xtra.v"]
     commands += [f"read_verilog -Iinclude {source.relative_to(rtl_folder())}" for source in sources()]
     values = {**config.rtl_parameters(), "CONFIG_HASH": f"32'd{config.hash}"}
-    commands += [f"chparam -set {name} {value} {top}" for name, value in values.items() if name in _parameters(top)]
+    commands += [f"chparam -set {name} {value} {top}" for name, value in values.items() if name in parameters(top)]
     return [*commands, f"hierarchy -check -top {top}"]
 
 
@@ -48,9 +47,3 @@ def run(commands: Sequence[str], what: str) -> None:
     if done.returncode:
         end = "\n".join((done.stdout + done.stderr).strip().splitlines()[-8:])
         raise ToolError(f"Yosys could not {what}; it ends with:\n{end}")
-
-
-def _parameters(top: str) -> list[str]:
-    """Parameters that a module declares."""
-    source = next((source for source in sources() if source.stem == top), None)
-    return re.findall(r"^ *parameter .*?(\w+) *=", source.read_text(), re.MULTILINE) if source else []
