@@ -87,6 +87,14 @@ struct gather {
     static constexpr int filters = 1, lanes = 8, wgs = 16, sums = 8;
     static constexpr int step_beats = 4, near_beats = 3, column_beats_u8 = 2, column_beats_s16 = 4;
 };
+struct twin_tiny {
+    static constexpr int filters = 1, lanes = 1, wgs = 4, sums = 4;
+    static constexpr int step_beats = 3, near_beats = 2, column_beats_u8 = 2, column_beats_s16 = 4;
+};
+struct twin {
+    static constexpr int filters = 1, lanes = 1, wgs = 44, sums = 8;
+    static constexpr int step_beats = 3, near_beats = 2, column_beats_u8 = 2, column_beats_s16 = 4;
+};
 
 } // namespace zs
 

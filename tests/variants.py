@@ -23,6 +23,14 @@ GATHER_VARIANTS = {
 }
 """As :data:`VARIANTS`, of the gather engine."""
 
+TWIN_VARIANTS = {
+    "twin_tiny": BUILTIN["twin_tiny"],
+    "lanes4 twin": Config("lanes4", "twin", lanes=4, wgs=10, columns=1024, scan=4),
+    "lanes16 twin": Config("lanes16", "twin", lanes=16, wgs=2, columns=64, steps=64, scan=1),
+    "small twin": Config("small", "twin", wgs=6, columns=32, steps=16, scan=4),
+}
+"""As :data:`VARIANTS`, of the twin engine; ``twin`` takes long to build and has nothing more."""
+
 ZENA_VARIANTS = {
     "zena_tiny": BUILTIN["zena_tiny"],
     "one": zena("one", filters=4, wgs=1, columns=32, steps=8, sub_wgs=1, psums=32),

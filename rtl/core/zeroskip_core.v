@@ -17,7 +17,7 @@ module zeroskip_core #(
     parameter        COLUMNS     = 512,    // activation columns per work group, a power of two
     parameter        STEPS       = 256,    // steps per half of the schedule memory, a power of two
     parameter        SCAN        = 4,      // steps the online scheduler examines per cycle
-    parameter        ENGINE      = 1,      // 1: trident, 2: zena, 3: gather
+    parameter        ENGINE      = 1,      // 1: trident, 2: zena, 3: gather, 4: twin
     parameter        WEIGHT_W    = 8,      // zena: weight bits: 16, 8, 5 (LogQuant)
     parameter        SUB_WGS     = 1,      // zena: sub-WGs
     parameter        PSUMS       = 128,    // zena: partial sums per PE, a power of two
@@ -54,7 +54,7 @@ module zeroskip_core #(
     output wire        m_axis_tlast
 );
 
-    localparam REFS = (ENGINE == 3) ? 2 * LANES : MUX / 4 + 1;   // columns (gather: banks) that a step can refer to
+    localparam REFS = (ENGINE >= 3) ? 2 * LANES : MUX / 4 + 1;   // columns (or banks) that a step can refer to
 
     initial begin
         if (LANES != 4 && LANES != 8 && LANES != 16) begin
@@ -73,8 +73,8 @@ module zeroskip_core #(
             $display("%m: SUMS = %0d; accepted: 2; trident, gather: also 4, 8", SUMS);
             $finish;
         end
-        if (ENGINE < 1 || ENGINE > 3) begin
-            $display("%m: ENGINE = %0d; accepted: 1, 2, 3", ENGINE);
+        if (ENGINE < 1 || ENGINE > 4) begin
+            $display("%m: ENGINE = %0d; accepted: 1 to 4", ENGINE);
             $finish;
         end
     end
@@ -146,6 +146,24 @@ module zeroskip_core #(
                 .dead_steps(dead_steps), .columns(columns), .columns_skipped(columns_skipped),
                 .pairs(pairs), .singles(singles), .outliers(outliers)
             );
+        end
+
+        if (ENGINE == 4) begin : g_twin
+            twin_engine #(
+                .LANES(LANES), .WGS(WGS), .COLUMNS(COLUMNS), .STEPS(STEPS), .SCAN(SCAN), .SUMS(SUMS)
+            ) engine (
+                .clk(clk), .rst(engine_rst),
+                .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid & ~engine_rst), .s_axis_tready(engine_ready),
+                .m_axis_tdata(m_axis_tdata), .m_axis_tvalid(m_axis_tvalid), .m_axis_tready(m_axis_tready),
+                .m_axis_tlast(m_axis_tlast),
+                .loaded(loaded), .loader_state(loader_state), .error(error),
+                .busy(busy), .blocked(blocked), .finished(finished), .step(step),
+                .dead_steps(dead_steps), .columns(columns), .columns_skipped(columns_skipped),
+                .weights(outliers)
+            );
+
+            assign pairs   = {$clog2(FILTERS*LANES+1){1'b0}};
+            assign singles = {$clog2(FILTERS*LANES+1){1'b0}};
         end
 
         if (ENGINE != 2) begin : g_scheduled

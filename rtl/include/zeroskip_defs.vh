@@ -10,6 +10,7 @@
 `define ZS_ENGINE_TRIDENT                   4'd1
 `define ZS_ENGINE_ZENA                      4'd2
 `define ZS_ENGINE_GATHER                    4'd3
+`define ZS_ENGINE_TWIN                      4'd4
 `define ZS_STREAM_W                         64
 
 // Addresses on the processor's bus
@@ -371,5 +372,9 @@
 `define ZS_ROUTE_FIRST                      8'hD8
 `define ZS_ROUTE_SECOND                     16'h03B9
 `define ZS_ROUTE_PAIR                       8'h1F
+
+// Steps of the twin engine
+`define ZS_TWIN_ROUTE_W                     2
+`define ZS_TWIN_NEAR_W                      5
 
 `endif

@@ -20,10 +20,10 @@ module reconf_mac #(
 
     generate
         if (ACT_W == 9) begin : g_one_multiplier
-            wire [28:0] p;
+            wire [42:0] p;
             reg  [2:0]  pair_d;
 
-            wire unused_low = &{1'b0, p[12:0]};
+            wire unused_bits = &{1'b0, p[42:29], p[12:0]};
 
             dsp_mac dsp (
                 .clk   (clk),

@@ -18,8 +18,7 @@ Step = dict[str, int]
 
 @functools.cache
 def _layout(config: Config, near: bool) -> dict[str, packets.Field]:
-    fields = packets.gather_step_fields(config, near) if config.engine == "gather" else packets.step_fields(config)
-    return {field.name: field for field in fields}
+    return {field.name: field for field in packets.step_layout(config, near)}
 
 
 def step_words(config: Config, step: Step, near: bool = False) -> list[int]:
@@ -27,7 +26,7 @@ def step_words(config: Config, step: Step, near: bool = False) -> list[int]:
     layout, record = _layout(config, near), 0
     for name, value in step.items():
         record |= (value & (1 << layout[name].width) - 1) << layout[name].low
-    beats = config.near_beats if near and config.engine == "gather" else config.step_beats
+    beats = config.near_beats if near else config.step_beats
     return [record >> 64 * beat & 2**64 - 1 for beat in range(beats)]
 
 

@@ -1,10 +1,11 @@
-"""Random legal packet streams of trident and gather: what an engine must take, not only what the compiler sends."""
+"""Random legal packet streams of the engines that replay schedules: all they must take, not only what is compiled."""
 
 from __future__ import annotations
 
 import numpy as np
 
 import gather_stream
+import twin_stream
 from packet_words import Step, act_words, run_words
 from zeroskip.hardware.config import Config
 from zeroskip.hardware.window import candidates
@@ -59,12 +60,13 @@ def random_run(
     reach = config.columns // 4  # what pixel bases may add, and what offsets may
     dx, dy = (int(rng.integers(max(1, reach // 2 // n))) for n in (nx, ny))
     base = start + int(rng.integers(reach - (nx - 1) * dx - (ny - 1) * dy))
-    near, apart = rng.random() < 0.5, rng.random() < 0.4  # trident ignores both
+    near, apart = rng.random() < 0.5, rng.random() < 0.4  # trident ignores both, twin the second
     origin, parts = 0, 1
-    if config.engine == "gather":
+    if config.banked:
         origin = int(rng.integers(config.columns))  # of the offsets: anywhere in the memory
-        parts = config.lanes if apart else 1
-        steps = [gather_stream.random_step(config, rng, near, reach, sparsity, origin) for _ in range(count)]
+        parts = config.passes if apart else 1
+        make = twin_stream.random_step if config.engine == "twin" else gather_stream.random_step
+        steps = [make(config, rng, near, reach, sparsity, origin) for _ in range(count)]
     else:
         steps = [random_step(config, rng, sparsity) for _ in range(count)]
     words = run_words(

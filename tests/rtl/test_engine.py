@@ -10,13 +10,13 @@ import pytest
 
 from packet_words import act_words, run_words
 from random_stream import random_stream
-from variants import GATHER_VARIANTS, VARIANTS
+from variants import GATHER_VARIANTS, TWIN_VARIANTS, VARIANTS
 from zeroskip.devices import MemoryModel, open_device
 from zeroskip.engines import engine_of
 from zeroskip.errors import DeviceError, InputError
 from zeroskip.models.cycles import simulate
 
-BUILDS = VARIANTS | GATHER_VARIANTS
+BUILDS = VARIANTS | GATHER_VARIANTS | TWIN_VARIANTS
 
 MEMORIES = {
     "default": MemoryModel(),
@@ -41,7 +41,7 @@ def test_random_streams(variant, memory):
             assert counters.cycles > 0
 
 
-@pytest.mark.parametrize("variant", ["tiny", "gather_tiny"])
+@pytest.mark.parametrize("variant", ["tiny", "gather_tiny", "twin_tiny"])
 def test_runs_follow_without_reset(variant):
     """What one transfer leaves in memories, flags and pipelines must not reach the next."""
     with open_device("sim", BUILDS[variant]) as device:
@@ -69,7 +69,7 @@ ILLEGAL_HEADERS = {
 }
 
 
-@pytest.mark.parametrize("variant", ["tiny", "gather_tiny"])
+@pytest.mark.parametrize("variant", ["tiny", "gather_tiny", "twin_tiny"])
 @pytest.mark.parametrize("illegal", ILLEGAL_HEADERS)
 def test_the_hardware_stops_at_an_illegal_header(variant, illegal):
     config = BUILDS[variant]

@@ -24,7 +24,7 @@ TOPS = {"core": TOP, "board": "zeroskip_board_sim"}
 _WHAT = "simulator"
 HARNESS = Path(__file__).with_name("harness.cpp")
 MEMORY = HARNESS.with_name("axi_memory.h")  # which the harness includes
-LIBRARY_DIRS = ("include", "common", "scheduled", "trident", "gather", "zena", "core", "dma", "board", "sim")
+LIBRARY_DIRS = ("include", "common", "scheduled", "trident", "gather", "twin", "zena", "core", "dma", "board", "sim")
 """Folders of rtl/ in which Verilator finds a module ``name`` as ``name.v``."""
 
 VERILATOR_FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "unique", "--no-assert", "--no-timing", "-Wno-fatal")

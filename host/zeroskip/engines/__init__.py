@@ -10,9 +10,12 @@ from ..hardware.config import Config
 from .base import Engine
 from .gather import GatherEngine
 from .trident import TridentEngine
+from .twin import TwinEngine
 from .zena import ZenaEngine
 
-ENGINES: dict[str, Engine] = {engine.name: engine for engine in (TridentEngine(), ZenaEngine(), GatherEngine())}
+ENGINES: dict[str, Engine] = {
+    engine.name: engine for engine in (TridentEngine(), ZenaEngine(), GatherEngine(), TwinEngine())
+}
 """Name, as ``Config.engine`` has it -> engine."""
 
 

@@ -22,7 +22,7 @@ STREAM_BITS = 64
 FORMAT_VERSION = 3
 """Version of the packet formats and the register map; part of every configuration hash."""
 
-ENGINE_IDS = {"trident": 1, "zena": 2, "gather": 3}
+ENGINE_IDS = {"trident": 1, "zena": 2, "gather": 3, "twin": 4}
 """Number of each engine in the register map and as the RTL's ENGINE parameter."""
 
 LOOKAHEAD = {4: 1, 8: 2, 12: 3, 16: 4}
@@ -42,6 +42,12 @@ NEAR_BASE_BITS = 8
 
 ROUTE_BITS = 3
 """Width of a gather lane's route: which banks its two operands come from."""
+
+TWIN_NEAR_BITS = 5
+"""Width of a lane's column offset in a near step of the twin engine, from the step's own base."""
+
+TWIN_ROUTE_BITS = 2
+"""Width of a twin lane's route: which of four banks its operand comes from."""
 
 PART_DSPS = 220
 """DSP48E1 slices of the XC7Z020."""
@@ -80,6 +86,21 @@ _ENGINES = {
         "stealing": (0, 1),
         "jobs": (2, 3),
     },
+    "twin": {
+        "lanes": (4, 8, 16),
+        "filters": (1,),
+        "wgs": tuple(range(2, 65, 2)),
+        "mux": (8,),
+        "act_w": (9,),
+        "columns": tuple(2**n for n in range(5, 13)),
+        "steps": tuple(2**n for n in range(4, 14)),
+        "scan": (1, 2, 4),
+        "weight_w": (8,),
+        "sub_wgs": (1,),
+        "psums": (128,),
+        "stealing": (0,),
+        "jobs": (2,),
+    },
     "gather": {
         "lanes": (4, 8, 16),
         "filters": (1,),
@@ -105,15 +126,15 @@ class Config:
 
     Args:
         name: how people call it; not part of the hash.
-        engine: "trident", "zena" or "gather".
-        lanes: N, reconfigurable MACs of a filter in a work group (trident, gather); zena: length of a chunk (16).
+        engine: "trident", "zena", "gather" or "twin".
+        lanes: N, MACs of a filter in a work group (trident, gather, twin); zena: length of a chunk (16).
         filters: trident: M, filters in lockstep; zena: Q, PEs of a work group, a multiple of 4 * sub_wgs.
         wgs: P, work groups (spatial shares of the input map) that share every weight.
         mux: trident: inputs of an activation selector: 4, 8, 12 or 16.
         act_w: activation width in bits: 9 for [-255, 255], 16 for int16.
-        columns: activation columns each work group (zena: each PE) holds; gather: addresses of a bank.
+        columns: activation columns each work group (zena: each PE) holds; gather, twin: addresses of a bank.
         steps: what one half of the double-buffered memory holds: schedule steps, kernel-tile chunks (zena).
-        scan: trident, gather: steps the online scheduler examines per cycle.
+        scan: trident, gather, twin: steps the online scheduler examines per cycle.
         weight_w: zena: weight width in bits: 8, 16, or 5 for LogQuant (sign and power of two).
         sub_wgs: zena: S, sub-work-groups of filters / S PEs, each with its own jobs and barrier.
         psums: zena: 32-bit partial sums each PE holds.
@@ -166,18 +187,23 @@ class Config:
     # -- derived geometry ------------------------------------------------------------------------
     @property
     def scheduled(self) -> bool:
-        """The engine replays schedule steps (trident, gather), not jobs (zena)."""
+        """The engine replays schedule steps (trident, gather, twin), not jobs (zena)."""
         return self.engine != "zena"
 
     @property
+    def banked(self) -> bool:
+        """Every activation bank has an address of its own, two banks per lane (gather, twin)."""
+        return self.engine in ("gather", "twin")
+
+    @property
     def acts(self) -> int:
-        """Activations of a column: one per lane; gather: one per bank, two banks per lane."""
-        return 2 * self.lanes if self.engine == "gather" else self.lanes
+        """Activations of a column: one per lane; gather, twin: one per bank, two banks per lane."""
+        return 2 * self.lanes if self.banked else self.lanes
 
     @property
     def refs(self) -> int:
-        """Columns a step can refer to: window slots (trident) or banks (gather)."""
-        return 2 * self.lanes if self.engine == "gather" else self.window
+        """Columns a step can refer to: window slots (trident) or banks (gather, twin)."""
+        return 2 * self.lanes if self.banked else self.window
 
     @property
     def lookahead(self) -> int:
@@ -203,13 +229,18 @@ class Config:
 
     @property
     def macs(self) -> int:
-        """Multipliers in the whole engine: reconfigurable MACs (trident) or PEs (zena)."""
+        """Products (trident, gather: or pairs of them) per cycle of the whole engine: MACs, or PEs (zena)."""
         return self.filters * self.wgs * (1 if self.engine == "zena" else self.lanes)
 
     @property
+    def dsps(self) -> int:
+        """DSP48E1 slices of the MACs: two for a 16-bit activation, one for two work groups of twin."""
+        return self.macs // 2 if self.engine == "twin" else self.macs * (1 if self.act_w == 9 else 2)
+
+    @property
     def spare_dsps(self) -> int:
-        """DSP48E1 slices of the XC7Z020 that the MACs leave; a 16-bit activation takes two."""
-        return PART_DSPS - self.macs * (1 if self.act_w == 9 else 2)
+        """DSP48E1 slices of the XC7Z020 that the MACs leave."""
+        return PART_DSPS - self.dsps
 
     @property
     def glue_sums(self) -> int:
@@ -236,8 +267,8 @@ class Config:
 
     @property
     def lane_w(self) -> int:
-        """Bits of one lane's weights in a step: weight byte and, trident, pair flag and two selects; gather, route."""
-        return 8 + ROUTE_BITS if self.engine == "gather" else 9 + 2 * self.select_w
+        """Bits of one lane's weights in a step: weight byte and, trident, pair flag and two selects, else a route."""
+        return 8 + self.route_bits if self.banked else 9 + 2 * self.select_w
 
     @property
     def slot_w(self) -> int:
@@ -255,10 +286,25 @@ class Config:
 
     @property
     def step_beats(self) -> int:
-        """Stream beats of one schedule step; gather: of one in the far format."""
-        # Gather steps carry no reference bits: they follow from the weights.
-        references = self.refs * self.column_w if self.engine == "gather" else self.fetch_w
+        """Stream beats of one schedule step; gather, twin: of one in the far format."""
+        # Steps of banks carry no reference bits, which follow from the weights.
+        references = self.offsets * self.column_w if self.banked else self.fetch_w
         return -(-(references + self.weights_w) // STREAM_BITS)
+
+    @property
+    def offsets(self) -> int:
+        """Column offsets in a step: of every bank (gather), or of every lane's operand (twin)."""
+        return self.lanes if self.engine == "twin" else self.refs
+
+    @property
+    def near_bits(self) -> int:
+        """Width of a column offset in a near step (gather, twin)."""
+        return TWIN_NEAR_BITS if self.engine == "twin" else NEAR_BITS
+
+    @property
+    def route_bits(self) -> int:
+        """Width of a lane's route (gather, twin)."""
+        return TWIN_ROUTE_BITS if self.engine == "twin" else ROUTE_BITS
 
     @property
     def passes(self) -> int:
@@ -268,13 +314,13 @@ class Config:
     @property
     def near_beats(self) -> int:
         """Stream beats of one schedule step in the near format; trident has one format."""
-        if self.engine != "gather":
+        if not self.banked:
             return self.step_beats
-        return -(-(NEAR_BASE_BITS + self.weights_w + self.refs * NEAR_BITS) // STREAM_BITS)
+        return -(-(NEAR_BASE_BITS + self.weights_w + self.offsets * self.near_bits) // STREAM_BITS)
 
     @property
     def near_shift(self) -> int:
-        """Gather: a near step's base counts in units of 2^near_shift columns."""
+        """Gather, twin: a near step's base counts in units of 2^near_shift columns."""
         return max(self.column_w - NEAR_BASE_BITS, 0)
 
     def column_beats(self, act_format: int) -> int:
@@ -342,6 +388,8 @@ BUILTIN = {
         Config("gather_tiny", "gather", columns=256, scan=2),
         Config("gather", "gather", wgs=16, columns=1024, steps=1024, scan=2),
         Config("gather_max", "gather", wgs=27, columns=1024, steps=512, scan=2),
+        Config("twin_tiny", "twin", wgs=4, columns=256, scan=2),
+        Config("twin", "twin", wgs=44, columns=512, steps=512, scan=2),
         zena("zena_tiny", filters=8, wgs=2, psums=64),
         zena("zena", filters=8, wgs=14),
         zena("zena8", filters=8, wgs=14, act_w=9, weight_w=8, columns=128),

@@ -113,6 +113,10 @@ def verilog() -> str:
             ("ROUTE_PAIR", f"8'h{sum((second is not None) << at for at, (_, second) in enumerate(routes)):02X}"),
         ],
     )
+    section(
+        "Steps of the twin engine",
+        [("TWIN_ROUTE_W", geometry.TWIN_ROUTE_BITS), ("TWIN_NEAR_W", geometry.TWIN_NEAR_BITS)],
+    )
     return "\n".join([*lines, "", "`endif", ""])
 
 

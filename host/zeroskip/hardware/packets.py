@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .config import NEAR_BASE_BITS, NEAR_BITS, ROUTE_BITS, Config
+from .config import NEAR_BASE_BITS, NEAR_BITS, ROUTE_BITS, TWIN_ROUTE_BITS, Config
 
 
 class Field(NamedTuple):
@@ -88,9 +88,9 @@ RUN_HEADER_0 = (
     Field("page", 4, 1, "page of activations this run reads"),
     Field("skip", 5, 1, "1: the online scheduler drops dead steps"),
     Field("last", 6, 1, "1: the last sum of this run carries TLAST"),
-    Field("near", 7, 1, "gather: 1: steps in the near format; trident: 0"),
+    Field("near", 7, 1, "gather, twin: 1: steps in the near format; trident: 0"),
     Field("wgs", 8, 7, "work groups whose sums are sent, 1 to WGS"),
-    Field("apart", 15, 1, "gather: 1: every lane computes a filter of its own; trident: 0"),
+    Field("apart", 15, 1, "gather: 1: every lane computes a filter of its own; trident, twin: 0"),
     Field("steps", 16, 16, "number of schedule steps, 1 to STEPS"),
     Field("base", 32, 16, "column address of the first pixel"),
     CHECKSUM,
@@ -368,6 +368,41 @@ def gather_step_fields(config: Config, near: bool) -> list[Field]:
             else:
                 add(f"offset[{bank}]", config.column_w, f"column offset of bank {bank}")
     return fields
+
+
+def twin_step_fields(config: Config, near: bool) -> list[Field]:
+    """Fields of one step of the twin engine, over ``near_beats`` or ``step_beats`` beats, lowest bit first.
+
+    Lane l: ``weight``, -128 to 127; ``route``, the bank of its operand counted from bank 2l on (modulo 2 * LANES): 0
+    and 1 are the lane's own banks, 2 and 3 the next lane's; and where in that bank it is: in the far format a column
+    offset, in the near format counted from the step's ``base`` as in :func:`gather_step_fields`.  A bank is referred to
+    where a weight that is not zero meets it, and then by one lane only.  An idle lane has weight 0; its route and
+    offset mean nothing.
+    """
+    fields, low = [], 0
+
+    def add(name: str, width: int, meaning: str) -> None:
+        nonlocal low
+        fields.append(Field(name, low, width, meaning))
+        low += width
+
+    if near:
+        add("base", NEAR_BASE_BITS, "upper bits of the column offset that the near ones count from")
+    for lane in range(config.lanes):
+        add(f"weight[{lane}]", 8, "signed")
+        add(f"route[{lane}]", TWIN_ROUTE_BITS, "bank of the operand, from bank 2l on")
+        if near:
+            add(f"near[{lane}]", config.near_bits, "column offset of the operand, from the base")
+        else:
+            add(f"offset[{lane}]", config.column_w, "column offset of the operand")
+    return fields
+
+
+def step_layout(config: Config, near: bool = False) -> list[Field]:
+    """Fields of one step of a build, of the engine it has; ``near`` is for those with two formats."""
+    if config.engine == "trident":
+        return step_fields(config)
+    return (twin_step_fields if config.engine == "twin" else gather_step_fields)(config, near)
 
 
 def encode(fields: tuple[Field, ...], **values: int) -> int:
