@@ -62,7 +62,7 @@ def test_two_lanes_for_one_bank_are_refused():
 
 
 def test_every_weight_meets_the_largest_activations():
-    """All 256 weights, and activations at their limits in both work groups of a pair, which never disturb each other."""
+    """All 256 weights, and activations at their limits in both work groups of a pair: neither disturbs the other."""
     limits = np.array([-255, -254, -1, 0, 1, 254, 255])
     pairs = np.stack(np.meshgrid(limits, limits, indexing="ij"), -1).reshape(-1, 2)  # column -> both work groups
     values = np.zeros((len(pairs), TINY.wgs, TINY.acts), int)

@@ -15,7 +15,7 @@ from . import gather_apart, gather_places, gather_schedule, parts
 from .blocks import Blocked, block
 from .convolution import Convolution, Option, fold_cost
 from .gather_near import near_pitch
-from .parts import Piece
+from .parts import Piece, paired_steps
 from .schedule import NON_OUTLIER_MAX, NON_OUTLIER_MIN
 
 PHASES = (1, 2, 4)
@@ -122,6 +122,8 @@ class Maker:
         shared = (reads.reshape(lanes).sum(3) + in_lane + 2 * np.roll(stay, 1, axis=2)) / 4
         load = (reads + whole).sum(2)[:, None] / (2 * config.lanes)
         return load * 1.02, np.concatenate([reads, stay, shared], axis=2)
+
+    ideal = staticmethod(paired_steps)
 
     @staticmethod
     def near(config: Config, blocked: Blocked) -> int | None:

@@ -1,17 +1,17 @@
-"""Which steps of the gather engine fit the near format: 6-bit column offsets from a base of the step's own."""
+"""Which steps of the engines with banks fit the near format: short column offsets from a base of the step's own."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ..hardware.config import NEAR_BITS, Config
+from ..hardware.config import Config
 from ..jit import njit
 from ..runtime.tiling import Layout
 
 
 def near_reach(config: Config) -> int:
     """Largest distance of two columns that fit one near step wherever its lowest column lies."""
-    return (1 << NEAR_BITS) - (1 << config.near_shift)
+    return (1 << config.near_bits) - (1 << config.near_shift)
 
 
 def near_pitch(

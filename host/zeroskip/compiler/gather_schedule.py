@@ -1,4 +1,4 @@
-"""The offline scheduler of the gather engine: which banks every lane reads in every step.
+"""The offline scheduler of the engines with banks: which banks every lane reads in every step.
 
 Lane l owns banks 2l and 2l + 1 and may take its second operand from the next lane's banks, so work can flow around the
 ring of lanes.  In one step a bank is read at one address, for one lane, and a lane computes two non-outliers (of its
@@ -9,6 +9,9 @@ takes the heads of some queues.  Which, is found exactly by dynamic programming 
 of its own banks does the lane read"; what a bank is worth grows with what is left in it, and in its lane, beyond the
 mean, and falls with its head's distance from the lowest column left: so banks finish together, and the columns of a
 step lie close enough for the near format where that is possible at all.
+
+On twin a lane computes one weight of any size per step, of its own banks or of the next lane's: all weights are in the
+first queue, and no two are combined.
 """
 
 from __future__ import annotations
@@ -61,6 +64,7 @@ def schedule(
     mode: str,
     close: bool = True,
     apart: bool = False,
+    whole: bool = False,
 ) -> GatherSchedule:
     """Schedule E filters, or with ``apart`` E runs of LANES filters, each with all its weights in its lane's own banks.
 
@@ -72,6 +76,7 @@ def schedule(
         close: keep the columns of a step within :func:`~.gather_near.near_reach`, even if that takes more steps; not
             in mode dense.
         apart: no lane helps another: its products belong to a filter of its own.
+        whole: twin: a lane's weight is a byte, whose bank the route says; mode "combined" is not for it.
 
     Raises:
         InputError: an unknown mode.
@@ -88,12 +93,12 @@ def schedule(
     while at < len(weights):
         room = max(1, int(most[at : at + 4096].max()))
         end = min(len(weights), at + max(1, min(4096, _CHUNK // room)))
-        found.append(_chunk(weights[at:end], ids[at:end], todo[at:end], room, kind, reach, apart))
+        found.append(_chunk(weights[at:end], ids[at:end], todo[at:end], room, kind, reach, apart, whole))
         at = end
     return GatherSchedule(*(np.concatenate(arrays) for arrays in zip(*found, strict=True)))
 
 
-def _chunk(weights, ids, todo, room, kind, reach, apart) -> tuple[np.ndarray, ...]:
+def _chunk(weights, ids, todo, room, kind, reach, apart, whole) -> tuple[np.ndarray, ...]:
     filters, _, banks = weights.shape
     steps = np.zeros(filters, np.int32)
     # Far more room than is used; what is not written to takes no memory.
@@ -101,18 +106,19 @@ def _chunk(weights, ids, todo, room, kind, reach, apart) -> tuple[np.ndarray, ..
     weight = np.empty((filters, room, banks // 2), np.uint8)
     route = np.empty_like(weight)
     weights, todo = np.ascontiguousarray(weights), np.ascontiguousarray(todo)
-    _schedule(weights, ids, todo, kind, reach, apart, steps, slots, weight, route)
+    _schedule(weights, ids, todo, kind, reach, apart, whole, steps, slots, weight, route)
     kept = np.arange(room) < steps[:, None]
     return steps, slots[kept], weight[kept], route[kept]
 
 
 @njit(cache=True, parallel=True)
-def _schedule(weights, ids, todo, kind, reach, apart, steps, slots, weight, route):
+def _schedule(weights, ids, todo, kind, reach, apart, whole, steps, slots, weight, route):
     for e in prange(weights.shape[0]):
+        out = slots[e], weight[e], route[e]
         if kind == 0:
-            steps[e] = _dense(weights[e], ids[e], todo[e], slots[e], weight[e], route[e])
+            steps[e] = _dense(weights[e], ids[e], todo[e], whole, *out)
         else:
-            steps[e] = _sparse(weights[e], ids[e], todo[e], kind == 2, reach, apart, slots[e], weight[e], route[e])
+            steps[e] = _sparse(weights[e], ids[e], todo[e], kind == 2, reach, apart, whole, *out)
 
 
 @njit(cache=True, nogil=True)
@@ -129,7 +135,7 @@ def _idle(slots, weight, route):
 
 
 @njit(cache=True, nogil=True)
-def _dense(weights, ids, todo, slots, weight, route):
+def _dense(weights, ids, todo, whole, slots, weight, route):
     """One weight per lane and step, zero or not, in the order of the columns, its two banks in turn."""
     length, banks = weights.shape
     _idle(slots[0], weight[0], route[0])
@@ -147,7 +153,10 @@ def _dense(weights, ids, todo, slots, weight, route):
                 value = int(weights[t, bank])
                 if value != 0:
                     slots[step, bank] = ids[t]
-                    if _outlier(value):
+                    if whole:
+                        weight[step, lane] = value & 255
+                        route[step, lane] = bank & 1
+                    elif _outlier(value):
                         weight[step, lane] = value & 255
                         route[step, lane] = 5 + (bank & 1)
                     else:
@@ -158,25 +167,25 @@ def _dense(weights, ids, todo, slots, weight, route):
 
 
 @njit(cache=True, nogil=True)
-def _queues(weights, todo, queue, left):
+def _queues(weights, todo, whole, queue, left):
     """Indices of the columns of non-outliers (queue[0]) and outliers (queue[1]) of every bank, and how many."""
     length, banks = weights.shape
     left[:] = 0
     for t in range(length):
         for bank in range(banks):
             if todo[t, bank]:
-                which = 1 if _outlier(weights[t, bank]) else 0
+                which = 1 if not whole and _outlier(weights[t, bank]) else 0
                 queue[which, bank, left[which, bank]] = t
                 left[which, bank] += 1
 
 
 @njit(cache=True, nogil=True)
-def _sparse(weights, ids, todo, combine, reach, apart, slots, weight, route):
+def _sparse(weights, ids, todo, combine, reach, apart, whole, slots, weight, route):
     length, banks = weights.shape
     lanes = banks // 2
     queue = np.empty((2, banks, length), np.int16)
     left = np.empty((2, banks), np.int64)
-    _queues(weights, todo, queue, left)
+    _queues(weights, todo, whole, queue, left)
     head = np.zeros((2, banks), np.int64)
     worth = np.empty((2, banks))
     value = np.empty((lanes, 4, 4))
@@ -189,7 +198,8 @@ def _sparse(weights, ids, todo, combine, reach, apart, slots, weight, route):
         _idle(slots[step], weight[step], route[step])
         for lane in range(lanes):
             operation = chosen[lane]
-            route[step, lane] = _ROUTE[operation]
+            if not whole:
+                route[step, lane] = _ROUTE[operation]
             own, following = 2 * lane, (2 * lane + 2) % banks
             for bit in range(6):
                 if not operation >> bit & 1:
@@ -201,7 +211,10 @@ def _sparse(weights, ids, todo, combine, reach, apart, slots, weight, route):
                 left[which, bank] -= 1
                 slots[step, bank] = ids[t]
                 taken = int(weights[t, bank])
-                if which:
+                if whole:
+                    weight[step, lane] = taken & 255
+                    route[step, lane] = bit - _OWN if bit >= _OWN else 2 + bit
+                elif which:
                     weight[step, lane] = taken & 255
                 elif bit == _OWN or (bit == _OWN + 1 and operation & 3):
                     weight[step, lane] |= taken & 15

@@ -50,11 +50,19 @@ class PartMaker(Protocol):
     def loads(self, config: Config, blocked: Blocked, mode: str) -> tuple[np.ndarray, np.ndarray]:
         """Steps that each block adds to a run: (E, M, B) of the lanes, (E, B, n) of what else bounds it."""
 
+    def ideal(self, config: Config, nonzero: np.ndarray, outliers: np.ndarray) -> np.ndarray:
+        """Steps of perfect hardware for runs with so many weights that are not zero, and outliers among them."""
+
     def near(self, config: Config, blocked: Blocked) -> int | None:
         """The largest pitch with which runs will probably have a compact format; None: there is none."""
 
     def part(self, config: Config, blocked: Blocked, piece: Piece, view: View, mode: str) -> ScheduledPart:
         """Schedule a piece."""
+
+
+def paired_steps(config: Config, nonzero: np.ndarray, outliers: np.ndarray) -> np.ndarray:
+    """Ideal steps where a lane computes two non-outliers or one outlier per step."""
+    return (nonzero + outliers) / (2.0 * config.lanes * config.filters)
 
 
 def _cut(blocked: Blocked, pieces: int) -> list[tuple[int, int, int]]:
@@ -167,6 +175,6 @@ def _piece(maker: PartMaker, config: Config, blocked: Blocked, first: int, end: 
     ids = np.where(inside[:, None], tap + ((place - first) % size)[:, None], -1).reshape(len(runs), -1)
     nonzero = np.count_nonzero(w, axis=(1, 2, 3, 4, 5))
     outliers = np.count_nonzero((w < NON_OUTLIER_MIN) | (w > NON_OUTLIER_MAX), axis=(1, 2, 3, 4, 5))
-    ideal = (nonzero + outliers) / (2.0 * config.lanes * config.filters)
+    ideal = maker.ideal(config, nonzero, outliers)
     common = (first, layout, tuple(slices.tolist()), blocked.filters[runs])
     return Piece(w, ids, present, inside, layout, ideal, common)

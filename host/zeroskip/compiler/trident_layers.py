@@ -14,7 +14,7 @@ from .blocks import Blocked, block
 from .columns import choose_layout
 from .convolution import Convolution, Option, fold_cost
 from .pack import pack
-from .parts import Piece
+from .parts import Piece, paired_steps
 from .schedule import NON_OUTLIER_MAX, NON_OUTLIER_MIN
 
 
@@ -47,6 +47,8 @@ class Maker:
         load = (nonzero.sum((2, 3, 5)) + outlier.sum((2, 3, 5))) / (2 * config.lanes)
         # The fullest filter of a perfect schedule and a bit more; the window's limit.
         return load * 1.2, nonzero.any(5).any(1).sum((1, 2))[..., None] / config.window
+
+    ideal = staticmethod(paired_steps)
 
     @staticmethod
     def near(config: Config, blocked: Blocked) -> int | None:

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..errors import ConfigError
 from ..hardware.config import Config
-from ..runtime.parts import GatherPart
-from ..runtime.records import Records
+from ..runtime.parts import TwinPart
+from ..runtime.records import Records, twin_records
 from .scheduled import ScheduledEngine
 
 
@@ -18,28 +17,25 @@ class TwinEngine(ScheduledEngine):
 
     name = "twin"
     modes = ("dense", "zero_skip")
-    part = GatherPart
+    part = TwinPart
     unpack = 2
     close = 13
     bound_text = "every lane had a weight other than zero in every cycle"
 
-    def records(self, config: Config, part, offsets: np.ndarray) -> Records:
-        raise _no_compiler(config)
+    def records(self, config: Config, part: TwinPart, offsets: np.ndarray) -> Records:
+        return twin_records(config, part, offsets)
 
     def layouts(self, layer) -> Iterator:
-        raise _no_compiler(layer.config)
+        from ..compiler import twin_layers
+
+        return twin_layers.layouts(layer)
 
     def schedule(self, layer, option) -> tuple:
-        raise _no_compiler(layer.config)
+        from ..compiler import twin_layers
+
+        return twin_layers.make(layer, option)
 
     def execute(self, config: Config, words: np.ndarray):
         from ..models import twin
 
         return twin.execute(config, words)
-
-
-def _no_compiler(config: Config) -> ConfigError:
-    return ConfigError(
-        f"configuration {config.name!r}: networks cannot be compiled for the twin engine yet; "
-        f"accepted: packet streams (docs/streams.md), or a build of trident, gather or zena"
-    )

@@ -155,6 +155,7 @@ class GatherPart(ScheduledPart):
     lanes: np.ndarray
 
     PLACED: ClassVar = True
+    ROUTES: ClassVar = len(ROUTES)
     ARRAYS: ClassVar = {
         **ScheduledPart.ARRAYS, "slots": (np.int16, 2), "near": (np.int32, 1), "lanes": (np.int16, 2)
     }  # fmt: skip
@@ -176,7 +177,7 @@ class GatherPart(ScheduledPart):
         config = plan.config
         need(self.near.shape == self.steps.shape, "near of a wrong length")
         need(self.lanes.shape == (len(self.slots), config.lanes), f"lanes of shape {self.lanes.shape}")
-        need(self.lanes.min() >= 0 and self.lanes.max() >> 8 < len(ROUTES), "a route that is none")
+        need(self.lanes.min() >= 0 and self.lanes.max() >> 8 < self.ROUTES, "a route that is none")
         step, lane, bank = self._reads(config.refs)
         # Not np.add.at: it takes eight times as long in NumPy 1.24 (emulated 32-bit ARM), and boards have an older one.
         read = bincount(step * config.refs + bank, minlength=self.slots.size).reshape(self.slots.shape)
@@ -204,3 +205,18 @@ class GatherPart(ScheduledPart):
                 second = byte >> 4 != 0
                 found.append((step[second], lane[second], (2 * lane[second] + two) % banks))
         return tuple(np.concatenate(each) for each in zip(*found, strict=True))
+
+
+@dataclass(frozen=True)
+class TwinPart(GatherPart):
+    """Twin: as gather's; a lane has one weight, of bank 2l + route."""
+
+    ROUTES: ClassVar = 4
+
+    @property
+    def apart(self) -> bool:
+        return False
+
+    def _reads(self, banks: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        step, lane = np.nonzero(self.lanes & 255)
+        return step, lane, (2 * lane + (self.lanes[step, lane] >> 8)) % banks

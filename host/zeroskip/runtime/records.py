@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..hardware.config import NEAR_BASE_BITS, NEAR_BITS, ROUTE_BITS, Config
+from ..hardware.config import NEAR_BASE_BITS, Config
 from .indices import repeat
-from .parts import GatherPart, Part
+from .parts import GatherPart, Part, TwinPart
 
 
 class Records(NamedTuple):
@@ -31,8 +31,20 @@ def gather_records(config: Config, part: GatherPart, offsets: np.ndarray) -> Rec
     Args:
         offsets: int64, column offset of each of the part's columns.
     """
-    used = part.slots >= 0
-    offset = np.where(used, (offsets % config.columns).astype(np.uint16)[part.slots], 0)
+    return _banked(config, part, part.slots, offsets)
+
+
+def twin_records(config: Config, part: TwinPart, offsets: np.ndarray) -> Records:
+    """As :func:`gather_records`: an offset for every lane, that of the bank it reads."""
+    bank = (2 * np.arange(config.lanes) + (part.lanes >> 8)) % config.acts
+    slots = np.take_along_axis(part.slots, bank, axis=1)
+    return _banked(config, part, np.where(part.lanes & 255, slots, -1), offsets)
+
+
+def _banked(config: Config, part: GatherPart, slots: np.ndarray, offsets: np.ndarray) -> Records:
+    """Records whose column offsets are those of ``slots``, -1: any."""
+    used = slots >= 0
+    offset = np.where(used, (offsets % config.columns).astype(np.uint16)[slots], 0)
     base, near = _near(config, part, used, offset)
     per_run = near[np.cumsum(part.steps) - 1]  # the same for all steps of a run
     beats = np.where(near, config.near_beats, config.step_beats)
@@ -64,24 +76,26 @@ def _near(config: Config, part: GatherPart, used: np.ndarray, offset: np.ndarray
     """Base uint16 (S,) of each step, and bool (S,): whether all steps of its run fit the near format."""
     low = np.where(used.any(1), np.where(used, offset, config.columns).min(1), 0).astype(np.uint16)
     base = low >> config.near_shift
-    fits = offset.max(1) < (base << config.near_shift) + (1 << NEAR_BITS)
+    fits = offset.max(1) < (base << config.near_shift) + (1 << config.near_bits)
     first = np.cumsum(part.steps) - part.steps
     return base, repeat(np.logical_and.reduceat(fits, first), part.steps)
 
 
 def _gather(config: Config, lanes: np.ndarray, offset: np.ndarray, base: np.ndarray | None) -> np.ndarray:
     """Records of one format: near with a base, far without."""
-    width, low = (config.column_w, 0) if base is None else (NEAR_BITS, NEAR_BASE_BITS)
+    width, low = (config.column_w, 0) if base is None else (config.near_bits, NEAR_BASE_BITS)
     words = np.zeros((len(lanes), config.step_beats if base is None else config.near_beats), np.uint64)
     if base is not None:
         words[:, 0] = base
+    each = config.offsets // config.lanes  # offsets of a lane
     for lane in range(config.lanes):
         entry = lanes[:, lane].astype(np.uint64)
-        entry |= offset[:, 2 * lane].astype(np.uint64) << np.uint64(8 + ROUTE_BITS)
-        entry |= offset[:, 2 * lane + 1].astype(np.uint64) << np.uint64(8 + ROUTE_BITS + width)
-        each = 8 + ROUTE_BITS + 2 * width
-        _put(words, low, each, entry)
-        low += each
+        for index in range(each):
+            shift = np.uint64(config.lane_w + index * width)
+            entry |= offset[:, each * lane + index].astype(np.uint64) << shift
+        size = config.lane_w + each * width
+        _put(words, low, size, entry)
+        low += size
     return words
 
 
