@@ -11,7 +11,6 @@ import pytest
 from packet_words import act_words, run_words
 from twin_stream import random_step, sums_of
 from variants import TWIN_VARIANTS
-from zeroskip.compiler.conv import compile_conv
 from zeroskip.devices import open_device
 from zeroskip.errors import ConfigError, InputError
 from zeroskip.hardware.config import Config
@@ -80,11 +79,6 @@ def test_every_weight_meets_the_largest_activations():
         sums, counters = device.execute(words, len(expected))
     np.testing.assert_array_equal(sums, expected)
     assert counters == simulate(TINY, words)[1]
-
-
-def test_networks_are_refused_by_name():
-    with pytest.raises(ConfigError, match=r"twin_tiny.*cannot be compiled for the twin engine yet"):
-        compile_conv("twin_tiny", np.ones((4, 4, 3, 3), np.int8))
 
 
 @pytest.mark.parametrize(("field", "value"), [("wgs", 3), ("act_w", 16), ("filters", 2)])

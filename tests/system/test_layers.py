@@ -11,14 +11,19 @@ import numpy as np
 import pytest
 
 import zeroskip as zs
-from variants import GATHER_VARIANTS, VARIANTS
+from variants import GATHER_VARIANTS, TWIN_VARIANTS, VARIANTS
 from zeroskip.compiler.conv import compile_conv
 from zeroskip.devices import MemoryModel
+from zeroskip.engines import engine_of
 from zeroskip.models.reference import conv2d
 
-BUILDS = VARIANTS | GATHER_VARIANTS
-MODES = list(product(("dense", "zero_skip", "combined"), (False, True)))
+BUILDS = VARIANTS | GATHER_VARIANTS | TWIN_VARIANTS
 STALLS = MemoryModel(stall=100, stream_stall=120, seed=5)
+
+
+def modes(config):
+    """All modes of the build's engine, without and with activation skip."""
+    return list(product(engine_of(config).modes, (False, True)))
 
 
 def check(config, x, w, memory=None, **options):
@@ -74,11 +79,11 @@ def test_random_layers(variant):
     rng = np.random.default_rng(seed)
     for index in range(12):
         x, w, options = random_layer(rng, config.act_w)
-        mode, skip = MODES[index % len(MODES)]
+        mode, skip = modes(config)[index % len(modes(config))]
         check(config, x, w, STALLS if index % 2 else None, mode=mode, activation_skip=skip, **options)
 
 
-@pytest.mark.parametrize("variant", ["tiny", "z2", "kang", "gather_tiny", "wide"])
+@pytest.mark.parametrize("variant", ["tiny", "z2", "kang", "gather_tiny", "wide", "twin_tiny"])
 @pytest.mark.parametrize(
     "case",
     ["all-zero filters", "all-zero activations", "only outliers", "1x1 map", "one channel", "13 channels", "extremes"],
@@ -102,15 +107,15 @@ def test_named_corners(variant, case):
     elif case == "extremes":
         x = rng.choice([-255, 255], x.shape).astype(np.int16)
         w = rng.choice([-128, 127], w.shape).astype(np.int8)
-    for mode, skip in MODES:
+    for mode, skip in modes(config):
         counters = check(config, x, w, mode=mode, activation_skip=skip, **options)
-        if case == "all-zero activations" and skip and mode == "combined":
+        if case == "all-zero activations" and skip and mode == modes(config)[-1][0]:
             assert counters.steps == 0 and counters.dead_steps > 0
         if case == "only outliers":
             assert counters.pairs == counters.singles == 0 < counters.outliers
 
 
-@pytest.mark.parametrize("variant", ["small", "one"])
+@pytest.mark.parametrize("variant", ["small", "one", "small twin"])
 def test_more_channels_than_fit(variant):
     """Channel tiling: columns of one pixel exceed the memory, partial sums are added on the host."""
     rng = np.random.default_rng(3)

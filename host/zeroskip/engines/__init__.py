@@ -37,8 +37,9 @@ def checked_mode(config: Config, mode: str | None, where: str = "") -> str:
     if mode is None:
         return accepted[-1]
     if mode not in accepted:
+        why = engine_of(config).refused.get(mode)
         raise InputError(
             f"{where}mode {mode!r}; accepted by the {config.engine} engine of configuration {config.name!r}: "
-            f"{', '.join(accepted)}"
+            f"{', '.join(accepted)}" + (f" ({why})" if why else "")
         )
     return mode

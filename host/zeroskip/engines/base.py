@@ -25,6 +25,7 @@ class Engine(ABC):
     Attributes:
         name: as ``Config.engine`` and files have it.
         modes: what it can skip, the fastest mode last; all of them run on the same hardware.
+        refused: other engines' modes, and why this one does without.
         activation_skip: it can drop schedule steps whose activations are zero, in every mode.
         takes_bytes: activations may travel as bytes with a zero point; else always as 16 bits without one.
         bound_text: what the ideal bound counts, as a sentence's end: the cycles if ...
@@ -34,6 +35,7 @@ class Engine(ABC):
 
     name: ClassVar[str]
     modes: ClassVar[tuple[str, ...]]
+    refused: ClassVar[dict[str, str]] = {}
     activation_skip: ClassVar[bool]
     takes_bytes: ClassVar[bool]
     bound_text: ClassVar[str]

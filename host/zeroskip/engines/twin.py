@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,6 +18,10 @@ class TwinEngine(ScheduledEngine):
 
     name = "twin"
     modes = ("dense", "zero_skip")
+    refused: ClassVar = {
+        "combined": "which would be zero_skip: a multiplier serves two work groups in every cycle, whatever its "
+        "weight, so pairs of small weights gain nothing"
+    }
     part = TwinPart
     unpack = 2
     close = 13

@@ -42,9 +42,7 @@ class Example:
 
     def step_record(self) -> list[int]:
         """The beats of the step."""
-        fields = packets.step_fields(self.config)
-        if self.config.engine == "gather":
-            fields = packets.gather_step_fields(self.config, self.near)
+        fields = packets.step_layout(self.config, self.near)
         record = sum(self.step.get(field.name, 0) << field.low for field in fields)
         return _split(record, self.config.near_beats if self.near else self.config.step_beats)
 

@@ -47,6 +47,11 @@ def narrow() -> Iterator[tuple[str, str, Config]]:
         {"lanes": 4, "wgs": 3, "act_w": 16, "columns": 4096, "steps": 8192},
     ):
         yield f"gather: {_label(corner)}", "zeroskip_core", dataclasses.replace(BUILTIN["gather_tiny"], **corner)
+    for corner in (
+        {"lanes": 4, "wgs": 2, "columns": 32, "steps": 16, "scan": 1},
+        {"lanes": 16, "wgs": 10, "columns": 4096, "steps": 8192, "scan": 4},
+    ):
+        yield f"twin: {_label(corner)}", "zeroskip_core", dataclasses.replace(BUILTIN["twin_tiny"], **corner)
     corners = (
         {"filters": 4, "wgs": 1, "columns": 32, "steps": 8, "psums": 32, "sub_wgs": 1},
         {"filters": 32, "wgs": 5, "sub_wgs": 8},

@@ -38,7 +38,7 @@ COUNTERS = (
     ("columns_skipped", "window slots (gather: banks) referenced by dropped steps"),
     ("pairs", "lane-cycles with two non-outlier weights, per work group"),
     ("singles", "lane-cycles with one non-outlier weight, per work group"),
-    ("outliers", "lane-cycles with an outlier, per work group"),
+    ("outliers", "lane-cycles with an outlier (twin: with any weight), per work group"),
     ("beats_in", "64-bit beats taken from the input stream"),
     ("beats_out", "beats of sums sent: 64 bits; with glue up to 8 sums"),
     ("multiplies", "zena: products, summed over all PEs"),
@@ -100,7 +100,7 @@ REGISTERS = (
             Field("log2_columns", 8, 8, "log2 of the columns per work group"),
             Field("log2_steps", 16, 8, "log2 of the steps per schedule half"),
             Field("scan", 24, 4, "steps examined per cycle"),
-            Field("engine", 28, 4, "1: trident, 2: zena, 3: gather"),
+            Field("engine", 28, 4, "1: trident, 2: zena, 3: gather, 4: twin"),
         ),
     ),
     Register(

@@ -47,7 +47,11 @@ def tables() -> dict[str, str]:
         ),
         "gather step sizes": _table(
             ("configuration", "one lane", "all lanes", "offset", "far", "beats", "near", "beats", "unit of `base`"),
-            (_gather_step_sizes(config) for config in BUILTIN.values() if config.engine == "gather"),
+            (_banked_step_sizes(config) for config in BUILTIN.values() if config.engine == "gather"),
+        ),
+        "twin step sizes": _table(
+            ("configuration", "one lane", "all lanes", "offset", "far", "beats", "near", "beats", "unit of `base`"),
+            (_banked_step_sizes(config) for config in BUILTIN.values() if config.engine == "twin"),
         ),
         "routes": _table(
             ("route", "first operand", "second operand"),
@@ -65,6 +69,8 @@ def tables() -> dict[str, str]:
         # The first two lanes: four fields each, after the base.
         "step gather_tiny far": _fields(packets.gather_step_fields(BUILTIN["gather_tiny"], near=False)[:8]),
         "step gather_tiny near": _fields(packets.gather_step_fields(BUILTIN["gather_tiny"], near=True)[:9]),
+        "step twin_tiny far": _fields(packets.twin_step_fields(BUILTIN["twin_tiny"], near=False)[:6]),
+        "step twin_tiny near": _fields(packets.twin_step_fields(BUILTIN["twin_tiny"], near=True)[:7]),
     }
     for register in registers.REGISTERS:
         if register.fields:
@@ -100,8 +106,8 @@ def _step_sizes(config: Config) -> tuple[object, ...]:
     return (f"`{config.name}`", config.slot_w, config.fetch_w, config.lane_w, config.weights_w, bits, config.step_beats)
 
 
-def _gather_step_sizes(config: Config) -> tuple[object, ...]:
-    far, near = (packets.gather_step_fields(config, near)[-1] for near in (False, True))
+def _banked_step_sizes(config: Config) -> tuple[object, ...]:
+    far, near = (packets.step_layout(config, near)[-1] for near in (False, True))
     return (
         f"`{config.name}`", config.lane_w, config.weights_w, config.column_w, far.low + far.width, config.step_beats,
         near.low + near.width, config.near_beats, 1 << config.near_shift,
