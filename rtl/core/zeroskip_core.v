@@ -156,7 +156,7 @@ module zeroskip_core #(
                 .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid & ~engine_rst), .s_axis_tready(engine_ready),
                 .m_axis_tdata(m_axis_tdata), .m_axis_tvalid(m_axis_tvalid), .m_axis_tready(m_axis_tready),
                 .m_axis_tlast(m_axis_tlast),
-                .loaded(loaded), .loader_state(loader_state), .error(error),
+                .loaded(loaded), .packet(packet), .kind(kind), .loader_state(loader_state), .error(error),
                 .busy(busy), .blocked(blocked), .finished(finished), .step(step),
                 .dead_steps(dead_steps), .columns(columns), .columns_skipped(columns_skipped),
                 .weights(outliers)

@@ -27,6 +27,8 @@ module twin_engine #(
     output wire        m_axis_tlast,
     // Status.
     output wire [1:0]  loaded,
+    output wire        packet,
+    output wire [3:0]  kind,
     output wire [3:0]  loader_state,
     output wire [3:0]  error,
     // Events of this cycle, for the counters.
@@ -83,7 +85,7 @@ module twin_engine #(
     ) control (
         .clk(clk), .rst(rst),
         .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid), .s_axis_tready(s_axis_tready),
-        .loaded(loaded), .loader_state(loader_state), .error(error),
+        .loaded(loaded), .packet(packet), .kind(kind), .loader_state(loader_state), .error(error),
         .column_we(column_we), .column_addr(column_addr), .column_data(column_data),
         .raw_data(raw_data), .raw_near(raw_near), .fetch(fetch), .step_we(step_we), .step_addr(step_addr),
         .can_close(can_close),
