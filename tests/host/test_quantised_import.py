@@ -3,13 +3,12 @@
 import warnings
 
 import numpy as np
-import onnxruntime
 import pytest
 from onnx import numpy_helper
 
 import zeroskip
 from golden_device import GoldenDevice
-from onnx_models import f32, loaded, model, node, residual_network, run_onnx
+from onnx_models import f32, loaded, model, node, residual_network, run_onnx, session
 from quantised_models import many_operators, quantise, with_outputs
 from zeroskip.compiler.onnx_import import import_onnx
 from zeroskip.errors import ModelError
@@ -59,10 +58,7 @@ def node_by_node(data: bytes, compiled, images):
     """(node, its difference to onnxruntime on onnxruntime's own inputs, in steps) for every node both compute."""
     made = {name for n in loaded(data).graph.node for name in n.output}
     names = [name for name in compiled.tensors if name in made]
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(with_outputs(data, names), options, providers=["CPUExecutionProvider"])
-    found = dict(zip(names, session.run(names, {"x": images}), strict=True))
+    found = dict(zip(names, session(with_outputs(data, names)).run(names, {"x": images}), strict=True))
     integers = {name: value for name, value in found.items() if value.dtype.kind in "iu"}
     integers[compiled.input] = compiled.tensors[compiled.input].quant.quantise(images)
 

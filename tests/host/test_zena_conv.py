@@ -19,7 +19,7 @@ from zeroskip.runtime import conv as runtime
 from zeroskip.runtime import zena_stream
 from zeroskip.runtime.bounds import intersections, multiplications
 from zeroskip.runtime.conv import run_plan
-from zeroskip.runtime.program import ConvPlan
+from zeroskip.runtime.plan_arrays import from_arrays, to_arrays
 from zeroskip.runtime.zena_part import FINAL, FIRST
 
 ZENA = {"engine": "zena", "lanes": 16, "steps": 16}
@@ -33,8 +33,8 @@ def run(config, x, w, mode="WAZ+KA", input_shape=None, act_max=255, allocation=N
     plan = compile_conv(
         config, w, mode=mode, input_shape=input_shape, act_max=act_max, allocation=allocation, name="test", **geometry
     )
-    meta, arrays = plan.to_arrays()
-    plan = ConvPlan.from_arrays(json.loads(json.dumps(meta)), arrays)
+    meta, arrays = to_arrays(plan)
+    plan = from_arrays(json.loads(json.dumps(meta)), arrays)
     engine = LiteralZena(plan.config)
     sums, counters = run_plan(engine, plan, x)
     assert sums.dtype == np.int32
@@ -234,9 +234,9 @@ BROKEN = {
 
 @pytest.mark.parametrize("what", BROKEN)
 def test_a_broken_file_is_refused(what):
-    meta, arrays = compile_conv(SMALL, np.ones((2, 16, 3, 3), np.int8), input_shape=(8, 8)).to_arrays()
+    meta, arrays = to_arrays(compile_conv(SMALL, np.ones((2, 16, 3, 3), np.int8), input_shape=(8, 8)))
     arrays = {key: array.copy() for key, array in arrays.items()}
-    ConvPlan.from_arrays(meta, arrays)
+    from_arrays(meta, arrays)
     BROKEN[what](meta, arrays)
     with pytest.raises(FileFormatError, match=what):
-        ConvPlan.from_arrays(meta, arrays)
+        from_arrays(meta, arrays)

@@ -97,7 +97,7 @@ class ZenaEngine(Engine):
         if wanted is None:
             return "balanced" if mode == "WAZ+KA" else "index"
         if wanted not in ALLOCATIONS:
-            raise InputError(f"{where}allocation {wanted!r}; accepted: {', '.join(ALLOCATIONS)}")
+            raise InputError(f"{where}allocation {wanted!r}; accepted, on zena: {', '.join(ALLOCATIONS)}")
         return wanted
 
     def layouts(self, layer) -> Iterator:
