@@ -172,3 +172,16 @@ def test_a_stream_that_ends_early_is_said_at_once(build, glue, monkeypatch):
                         device.execute(words[:cut], beats, **most)
                 assert not isinstance(error.value, DeviceTimeout)
                 layer.check(f"cut at {cut}")
+
+
+@pytest.mark.parametrize("build, glue", BUILDS)
+def test_nothing_is_computed_with_a_damaged_packet(build, glue, monkeypatch):
+    """The last RUN or JOB, damaged in its last word: its sums, which would end the transfer, do not come."""
+    with zs.open_device("sim", build, glue=glue) as device:
+        layer = Layer(device)
+        words, beats, most, _ = streams_of(device, layer, monkeypatch)[0]
+        damaged = words.copy()
+        damaged[-1] ^= np.uint64(1)
+        with pytest.raises(DeviceError, match=r"wrong checksum.*DMA MM2S idle.*DMA S2MM busy"):
+            device.execute(damaged, beats, **most)
+        layer.check("after it")
