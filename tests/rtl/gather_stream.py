@@ -64,7 +64,7 @@ class Stream:
     sums: list[np.ndarray] = field(default_factory=list)
     counters: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(
-            ("steps", "dead_steps", "columns", "columns_skipped", "pairs", "singles", "outliers"), 0
+            ("steps", "dead_steps", "columns", "columns_skipped", "pairs", "singles", "outliers", "packets"), 0
         )
     )
 
@@ -80,6 +80,7 @@ class Stream:
         """
         count, wgs, _ = values.shape
         self.words += act_words(values, address=address, page=page)
+        self.counters["packets"] += 1
         at = (address + np.arange(count)) % self.config.columns
         self.memory[:wgs, at] = values.transpose(1, 0, 2)
         self.flags[at] = values.any(1)
@@ -89,6 +90,7 @@ class Stream:
         """Append a RUN, as :func:`run_words` gives it, and work out its sums."""
         header = {"wgs": self.config.wgs, **header}
         self.words += run_words(self.config, steps, size, pitch, **header)
+        self.counters["packets"] += 1
         y, x = np.divmod(np.arange(size[0] * size[1]), size[1])
         pixels = header.get("base", 0) + y * pitch[0] + x * pitch[1]
         total = sum(self._step(step, pixels, bool(header.get("skip"))) for step in steps)
