@@ -305,10 +305,16 @@ def test_tiny_has_not_grown(made):
     assert results.complaints(TINY, record) == [], "if that is meant: make synth-update CONFIG=tiny"
 
 
+BEFORE_CHECKSUMS = {"z2", "z2max", "kang", "gather_tiny", "gather", "gather_max", "zena", "zena8"}
+"""Builds whose figures are older than packet format 3, as the page says; whoever synthesises one takes it out."""
+
+
 @pytest.mark.parametrize("name", results.committed())
 def test_committed_figures_are_of_the_present_hardware_and_fit(name):
     record = results.committed()[name]
-    assert record["hash"] == f"0x{BUILTIN[name].hash:08X}", f"make synth-update CONFIG={name}"
+    old = record["hash"] != f"0x{BUILTIN[name].hash:08X}"
+    assert old == (name in BEFORE_CHECKSUMS), f"make synth-update CONFIG={name}"
+    assert old == (f"`{name}` (old)" in (results.ROOT / results.TABLE).read_text())
     assert results.complaints(BUILTIN[name], record) == []
     assert (results.ROOT / results.TABLE).read_text() == results.markdown(results.committed())
 
