@@ -99,7 +99,7 @@ module map_load_tb;
     always @(negedge clk) begin
         if (!(s_valid && !s_ready))                // a beat that was offered stays
             s_valid = sent < 8 * `LOADS && draw(256) >= gap && !stop;
-        if (draw(256) >= gap && draw(8) == 0)
+        if (draw(256) >= gap && draw(400) == 0)       // slower than LOADs, so that these wait
             stores = stores + (stores != (wanted[begins[`LOADS] - 1][203:188]));
     end
 

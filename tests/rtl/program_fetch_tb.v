@@ -99,7 +99,7 @@ module program_fetch_tb;
                         last = last + 1;
                     end
                 if (k == broken)
-                    case (draw(3))
+                    case (run / 8 % 3)
                         0: memory.words[at + k][55:32] = 0;
                         1: memory.words[at + k][2:0] = 1 + draw(7);
                         2: memory.words[at + k][63:56] = 1 + draw(255);
@@ -171,8 +171,8 @@ module program_fetch_tb;
         for (run = 0; run < `RUNS; run = run + 1) begin
             latency = 1 + draw(100);
             rate = draw(2) ? 1024 : 100 + draw(900);
-            stall = draw(2) ? 0 : draw(240);
-            slow = draw(2) ? 0 : draw(250);
+            stall = draw(2) ? 0 : draw(200);
+            slow = draw(2) ? 0 : draw(220);
             k = draw(3);
             launch(LISTS + draw(4000), 1 + draw(150), 1, k == 0 ? 3 : k == 1 ? 20 : 100,
                     run % 8 == 7 ? draw(10) : 1000);
