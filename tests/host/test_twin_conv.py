@@ -129,7 +129,7 @@ def test_near_steps_are_used_where_rows_are_close():
 
 def test_combined_is_refused_and_says_why():
     with pytest.raises(
-        InputError, match=r"'l': mode 'combined'; accepted .*zero_skip \(which would be zero_skip: a mult"
+        InputError, match=r"'l': mode 'combined'; accepted .*zero_skip \(combined would be zero_skip: a mult"
     ):
         compile_conv(TINY, np.ones((1, 1, 1, 1), np.int8), mode="combined", name="l")
 

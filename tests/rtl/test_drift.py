@@ -125,11 +125,10 @@ def step_layouts() -> list[tuple[int, list[Field]]]:
     """Beats and fields of every format of a schedule step."""
     layouts = []
     for config in BUILTIN.values():
-        if config.engine == "gather":
-            layouts.append((config.step_beats, packets.gather_step_fields(config, near=False)))
-            layouts.append((config.near_beats, packets.gather_step_fields(config, near=True)))
-        elif config.scheduled:
-            layouts.append((config.step_beats, packets.step_fields(config)))
+        if config.scheduled:
+            layouts.append((config.step_beats, packets.step_layout(config)))
+        if config.banked:
+            layouts.append((config.near_beats, packets.step_layout(config, near=True)))
     return layouts
 
 

@@ -81,7 +81,9 @@ def test_every_weight_meets_the_largest_activations():
     assert counters == simulate(TINY, words)[1]
 
 
-@pytest.mark.parametrize(("field", "value"), [("wgs", 3), ("act_w", 16), ("filters", 2)])
-def test_builds_that_there_are_not(field, value):
-    with pytest.raises(ConfigError, match=f"{field} = {value}; accepted"):
+@pytest.mark.parametrize(
+    ("field", "value", "accepted"), [("wgs", 3, "even, 2 to 64"), ("act_w", 16, "9"), ("filters", 2, "1")]
+)
+def test_builds_that_there_are_not(field, value, accepted):
+    with pytest.raises(ConfigError, match=f"{field} = {value}; accepted: {accepted}$"):
         Config("t", "twin", **{"wgs": 4, field: value})

@@ -19,7 +19,7 @@ class TwinEngine(ScheduledEngine):
     name = "twin"
     modes = ("dense", "zero_skip")
     refused: ClassVar = {
-        "combined": "which would be zero_skip: a multiplier serves two work groups in every cycle, whatever its "
+        "combined": "combined would be zero_skip: a multiplier serves two work groups in every cycle, whatever its "
         "weight, so pairs of small weights gain nothing"
     }
     part = TwinPart

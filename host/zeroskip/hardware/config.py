@@ -170,7 +170,10 @@ class Config:
         for field, accepted in _ENGINES[self.engine].items():
             value = getattr(self, field)
             if type(value) is not int or value not in accepted:
-                shown = ", ".join(map(str, accepted)) if len(accepted) < 12 else f"{accepted[0]} to {accepted[-1]}"
+                shown = ", ".join(map(str, accepted))
+                if len(accepted) >= 12:
+                    even = "even, " if all(each % 2 == 0 for each in accepted) else ""
+                    shown = f"{even}{accepted[0]} to {accepted[-1]}"
                 raise ConfigError(f"configuration {self.name!r}: {field} = {value!r}; accepted: {shown}")
         if self.engine == "zena" and self.filters % (4 * self.sub_wgs):
             raise ConfigError(

@@ -305,6 +305,14 @@ GLUE_HEADERS = {"FINISH": (FINISH_HEADER, FINISH_FILTER_0, FINISH_FILTER_1)}
 """What only the glue reads."""
 
 
+class _Record(list[Field]):
+    """Fields that follow each other without a gap, the first in the lowest bits."""
+
+    def add(self, name: str, width: int, meaning: str) -> None:
+        low = self[-1].low + self[-1].width if self else 0
+        self.append(Field(name, low, width, meaning))
+
+
 def step_fields(config: Config) -> list[Field]:
     """Fields of one schedule step, over ``config.step_beats`` beats, lowest bit first.
 
@@ -315,23 +323,17 @@ def step_fields(config: Config) -> list[Field]:
     outlier and meets ``select0``'s.  A single non-outlier is a pair with high nibble 0; an idle lane
     is all zeros with ``pair`` 1 or 0.
     """
-    fields, low = [], 0
-
-    def add(name: str, width: int, meaning: str) -> None:
-        nonlocal low
-        fields.append(Field(name, low, width, meaning))
-        low += width
-
+    fields = _Record()
     for slot in range(config.window):
-        add(f"offset[{slot}]", config.column_w, f"column offset of window slot {slot}")
-        add(f"ref[{slot}]", 1, f"slot {slot} is used")
+        fields.add(f"offset[{slot}]", config.column_w, f"column offset of window slot {slot}")
+        fields.add(f"ref[{slot}]", 1, f"slot {slot} is used")
     for m in range(config.filters):
         for lane in range(config.lanes):
             at = f"[{m}][{lane}]"
-            add(f"weight{at}", 8, "outlier, or two nibbles")
-            add(f"pair{at}", 1, "the byte is two nibbles")
-            add(f"select0{at}", config.select_w, "AS of the low nibble or the outlier")
-            add(f"select1{at}", config.select_w, "AS of the high nibble")
+            fields.add(f"weight{at}", 8, "outlier, or two nibbles")
+            fields.add(f"pair{at}", 1, "the byte is two nibbles")
+            fields.add(f"select0{at}", config.select_w, "AS of the low nibble or the outlier")
+            fields.add(f"select1{at}", config.select_w, "AS of the high nibble")
     return fields
 
 
@@ -350,23 +352,17 @@ def gather_step_fields(config: Config, near: bool) -> list[Field]:
     is not zero meets it, and then by one lane only; the offset of any other bank means nothing.  A lane with one
     non-outlier leaves the other nibble 0; an idle lane is all zeros.
     """
-    fields, low = [], 0
-
-    def add(name: str, width: int, meaning: str) -> None:
-        nonlocal low
-        fields.append(Field(name, low, width, meaning))
-        low += width
-
+    fields = _Record()
     if near:
-        add("base", NEAR_BASE_BITS, "upper bits of the column offset that the near ones count from")
+        fields.add("base", NEAR_BASE_BITS, "upper bits of the column offset that the near ones count from")
     for lane in range(config.lanes):
-        add(f"weight[{lane}]", 8, "two nibbles, or one byte, as the route says")
-        add(f"route[{lane}]", ROUTE_BITS, "banks of the operands")
+        fields.add(f"weight[{lane}]", 8, "two nibbles, or one byte, as the route says")
+        fields.add(f"route[{lane}]", ROUTE_BITS, "banks of the operands")
         for bank in (2 * lane, 2 * lane + 1):
             if near:
-                add(f"near[{bank}]", NEAR_BITS, f"column offset of bank {bank}, from the base")
+                fields.add(f"near[{bank}]", NEAR_BITS, f"column offset of bank {bank}, from the base")
             else:
-                add(f"offset[{bank}]", config.column_w, f"column offset of bank {bank}")
+                fields.add(f"offset[{bank}]", config.column_w, f"column offset of bank {bank}")
     return fields
 
 
@@ -379,22 +375,16 @@ def twin_step_fields(config: Config, near: bool) -> list[Field]:
     where a weight that is not zero meets it, and then by one lane only.  An idle lane has weight 0; its route and
     offset mean nothing.
     """
-    fields, low = [], 0
-
-    def add(name: str, width: int, meaning: str) -> None:
-        nonlocal low
-        fields.append(Field(name, low, width, meaning))
-        low += width
-
+    fields = _Record()
     if near:
-        add("base", NEAR_BASE_BITS, "upper bits of the column offset that the near ones count from")
+        fields.add("base", NEAR_BASE_BITS, "upper bits of the column offset that the near ones count from")
     for lane in range(config.lanes):
-        add(f"weight[{lane}]", 8, "signed")
-        add(f"route[{lane}]", TWIN_ROUTE_BITS, "bank of the operand, from bank 2l on")
+        fields.add(f"weight[{lane}]", 8, "signed")
+        fields.add(f"route[{lane}]", TWIN_ROUTE_BITS, "bank of the operand, from bank 2l on")
         if near:
-            add(f"near[{lane}]", config.near_bits, "column offset of the operand, from the base")
+            fields.add(f"near[{lane}]", config.near_bits, "column offset of the operand, from the base")
         else:
-            add(f"offset[{lane}]", config.column_w, "column offset of the operand")
+            fields.add(f"offset[{lane}]", config.column_w, "column offset of the operand")
     return fields
 
 
